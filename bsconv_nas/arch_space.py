@@ -1,0 +1,216 @@
+"""Spaces of networks: how genes become an `ArchSpec` and how an `ArchSpec` is found in a space."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.cost import cost_of
+from bsconv_nas.errors import SpaceError
+from bsconv_nas.space import Choice, GeneSpace, Genotype
+from bsconv_nas.space_file import SpaceFile, StageChoices
+
+# How layers are grouped under shortcuts: none (MobileNetV1), an identity around every layer whose shape allows it
+# (MobileNetV2), or one around every pair of layers with a projection where shapes change (ResNet's basic block).
+SHORTCUT_CHOICES = ("none", "layer", "pair")
+
+
+class ArchSpace(GeneSpace):
+    """The networks that a space file describes, for one image size and number of classes.
+
+    Genes: `stem`, `shortcut`, `se`, `activation`, `head` for the network, `s1.depth` and `s1.width` for each stage,
+    `s1.l1.conv` and `s1.l1.kernel` for each layer. Lists with a single choice make no gene. A stage of depth 0 is left
+    out with its stride. Layers beyond a stage's depth are inactive: `canonical` sets them to their first choice.
+    """
+
+    def __init__(
+        self, definition: SpaceFile, image_size: tuple[int, int], num_classes: int, in_channels: int = 3
+    ) -> None:
+        self.definition = definition
+        self.image_size = image_size
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self._choices = _all_choices(definition)
+        genes = {name: choices for name, choices in self._choices.items() if len(choices) > 1}
+        super().__init__(genes, self._cost_of, name=definition.name)
+        self._positions = {gene.name: position for position, gene in enumerate(self.genes)}
+        self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
+
+    def description(self) -> dict[str, object]:
+        network = [list(self.image_size), self.num_classes, self.in_channels]
+        definition = self.definition.model_dump(mode="json", exclude={"name", "title", "description"})
+        return {"network": network, "definition": definition}
+
+    @property
+    def size(self) -> int:
+        """Number of distinct canonical genotypes, counted stage by stage."""
+        per_network = math.prod(len(choices) for name, choices in self._choices.items() if name in _NETWORK_GENES)
+        return per_network * math.prod(
+            sum(
+                1 if depth == 0 else len(stage.width) * self._choices_per_layer(number) ** depth
+                for depth in stage.depth
+            )
+            for number, stage in enumerate(self.definition.stages, 1)
+        )
+
+    def _choices_per_layer(self, stage: int) -> int:
+        return len(self._choices[f"s{stage}.l1.conv"]) * len(self._choices[f"s{stage}.l1.kernel"])
+
+    def canonical(self, genotype: Genotype) -> Genotype:
+        result = list(genotype)
+        for number, stage in enumerate(self.definition.stages, 1):
+            depth = int(self._value(genotype, f"s{number}.depth"))
+            if depth == 0:
+                self._mask(result, f"s{number}.width")
+            for layer in range(depth + 1, max(stage.depth) + 1):
+                self._mask(result, f"s{number}.l{layer}.conv")
+                self._mask(result, f"s{number}.l{layer}.kernel")
+        return tuple(result)
+
+    def identity(self, genotype: Genotype) -> str:
+        return self.decode(genotype).arch_id
+
+    def decode(self, genotype: Genotype) -> ArchSpec:
+        """The network of a genotype."""
+        value = self._value
+        activation = str(value(genotype, "activation"))
+        stem = self.definition.stem
+        return ArchSpec(
+            image_size=self.image_size,
+            num_classes=self.num_classes,
+            in_channels=self.in_channels,
+            stem=StemSpec(int(value(genotype, "stem")), stem.kernel_size, stem.stride, activation),
+            blocks=tuple(self._blocks(genotype, activation)),
+            head=HeadSpec(int(value(genotype, "head")), activation, self.definition.network.dropout),
+        )
+
+    def encode(self, arch: ArchSpec) -> Genotype:
+        """The canonical genotype whose network is `arch`.
+
+        Raises:
+            SpaceError: the network is not a point of this space.
+        """
+        for per_stage in _split(list(arch.layers), self.definition.stages):
+            for shortcut in self._choices["shortcut"]:
+                genotype = self._genotype(arch, per_stage, shortcut)
+                if genotype is not None and self.decode(genotype) == arch:
+                    return genotype
+        raise SpaceError(f"network {arch.arch_id} is not a point of space {self.name!r} at its size and classes")
+
+    def _genotype(self, arch: ArchSpec, per_stage: list[list[LayerSpec]], shortcut: Choice) -> Genotype | None:
+        layers = arch.layers
+        values: dict[str, Choice] = {
+            "stem": arch.stem.out_channels,
+            "shortcut": shortcut,
+            "se": layers[0].se if layers else False,
+            "activation": arch.stem.activation,
+            "head": arch.head.channels,
+        }
+        for number, stage_layers in enumerate(per_stage, 1):
+            values[f"s{number}.depth"] = len(stage_layers)
+            if stage_layers:
+                values[f"s{number}.width"] = stage_layers[0].out_channels
+            for position, layer in enumerate(stage_layers, 1):
+                values[f"s{number}.l{position}.conv"] = layer.label
+                values[f"s{number}.l{position}.kernel"] = layer.kernel_size
+        if any(value not in self._choices[name] for name, value in values.items()):
+            return None
+        return self.canonical(tuple(values.get(gene.name, gene.choices[0]) for gene in self.genes))
+
+    def _blocks(self, genotype: Genotype, activation: str) -> Iterator[BlockSpec]:
+        shortcut = str(self._value(genotype, "shortcut"))
+        channels = int(self._value(genotype, "stem"))
+        for number, stage in enumerate(self.definition.stages, 1):
+            layers = list(self._stage_layers(genotype, number, stage, activation))
+            for group in _grouped(layers, 2 if shortcut == "pair" else 1):
+                yield BlockSpec(group, _shortcut_of(group, channels, shortcut))
+                channels = group[-1].out_channels
+
+    def _stage_layers(
+        self, genotype: Genotype, number: int, stage: StageChoices, activation: str
+    ) -> Iterator[LayerSpec]:
+        width = int(self._value(genotype, f"s{number}.width"))
+        se = bool(self._value(genotype, "se"))
+        for layer in range(1, int(self._value(genotype, f"s{number}.depth")) + 1):
+            label = str(self._value(genotype, f"s{number}.l{layer}.conv"))
+            kernel_size = int(self._value(genotype, f"s{number}.l{layer}.kernel"))
+            stride = stage.stride if layer == 1 else 1
+            yield _layer(label, width, kernel_size, stride, self.definition.layers.inner_bn, se, activation)
+
+    def _value(self, genotype: Genotype, name: str) -> Choice:
+        position = self._positions.get(name)
+        return self._choices[name][0] if position is None else genotype[position]
+
+    def _mask(self, genotype: list[Choice], name: str) -> None:
+        position = self._positions.get(name)
+        if position is not None:
+            genotype[position] = self.genes[position].choices[0]
+
+    def _cost_of(self, genotype: Genotype) -> dict[str, float]:
+        return self._cached_cost(genotype)
+
+    def _uncached_cost(self, genotype: Genotype) -> dict[str, float]:
+        return cost_of(self.decode(genotype)).as_dict()
+
+
+_NETWORK_GENES = ("stem", "shortcut", "se", "activation", "head")
+
+
+def _all_choices(definition: SpaceFile) -> dict[str, tuple[Any, ...]]:
+    """Choices by name, in the order of genes; those with a single choice are constants, not genes."""
+    network = definition.network
+    choices: dict[str, tuple[Any, ...]] = {
+        "stem": definition.stem.out_channels,
+        "shortcut": network.shortcut,
+        "se": network.se,
+        "activation": network.activation,
+        "head": network.head_channels,
+    }
+    for number, stage in enumerate(definition.stages, 1):
+        choices[f"s{number}.depth"] = stage.depth
+        choices[f"s{number}.width"] = stage.width
+        for layer in range(1, max(stage.depth) + 1):
+            choices[f"s{number}.l{layer}.conv"] = definition.layers.conv
+            choices[f"s{number}.l{layer}.kernel"] = stage.kernel_size or definition.layers.kernel_size
+    return choices
+
+
+def _split(layers: Sequence[LayerSpec], stages: Sequence[StageChoices]) -> Iterator[list[list[LayerSpec]]]:
+    """All ways to deal the layers out to stages so that depths, strides and equal widths agree."""
+    if not stages:
+        if not layers:
+            yield []
+        return
+    stage = stages[0]
+    for depth in stage.depth:
+        head = list(layers[:depth])
+        strides = [stage.stride, *itertools.repeat(1, max(0, depth - 1))]
+        fits = len(head) == depth and all(s == layer.stride for s, layer in zip(strides, head, strict=False))
+        if fits and len({layer.out_channels for layer in head}) <= 1:
+            for rest in _split(layers[depth:], stages[1:]):
+                yield [head, *rest]
+
+
+def _grouped(layers: list[LayerSpec], size: int) -> Iterator[tuple[LayerSpec, ...]]:
+    for start in range(0, len(layers), size):
+        yield tuple(layers[start : start + size])
+
+
+def _shortcut_of(group: tuple[LayerSpec, ...], channels: int, shortcut: str) -> str:
+    if shortcut == "none":
+        return "none"
+    if group[0].stride == 1 and group[-1].out_channels == channels:
+        return "identity"
+    return "projection" if shortcut == "pair" else "none"
+
+
+@lru_cache(maxsize=65_536)
+def _layer(
+    label: str, width: int, kernel_size: int, stride: int, inner_bn: bool, se: bool, activation: str
+) -> LayerSpec:
+    kind, _, ratio = label.partition("-")
+    p = float(Fraction(ratio)) if ratio else None
+    return LayerSpec(kind, width, kernel_size, stride, p, inner_bn, se, activation)

@@ -1,0 +1,80 @@
+"""TOML files that people write, checked: unknown keys are refused with the nearest known one."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bsconv_nas.errors import UsageError
+from bsconv_nas.units import did_you_mean
+
+_MAX_BYTES = 1_000_000
+
+
+class TomlModel(BaseModel):
+    """Base of everything read from TOML: unknown keys refused, no conversions between types, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+_Model = TypeVar("_Model", bound=TomlModel)
+
+
+def read_toml(path: Path, model: type[_Model]) -> _Model:
+    """Read and check a file.
+
+    Raises:
+        UsageError: missing, too large, not TOML, an unknown key, or a value that is not allowed.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UsageError(f"{path} is larger than {_MAX_BYTES} bytes; is it the right file?")
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    return check_toml(data, model, str(path))
+
+
+def check_toml(data: dict[str, Any], model: type[_Model], where: str) -> _Model:
+    """Check plain data as `read_toml` does; `where` names it in errors."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {_first_problem(error, model)}") from error
+
+
+def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    problem = error.errors()[0]
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        return f"unknown key {place!r}; {did_you_mean(key, _known_keys(model, problem['loc'][:-1]))}"
+    if problem["type"] == "missing":
+        return f"lacks {place!r}; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = repr(problem["input"])
+    return f"{place or 'file'} is {value if len(value) < 60 else value[:57] + '...'}; {message}"
+
+
+def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Keys of the (nested) model that the error is in."""
+    for key in place:
+        if isinstance(key, str) and key in model.model_fields:
+            nested = _model_in(model.model_fields[key].annotation)
+            if nested is None:
+                break
+            model = nested
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None
