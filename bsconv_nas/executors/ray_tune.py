@@ -1,0 +1,263 @@
+"""The executor on Ray Tune: one worker process per running trial, on this machine or a cluster.
+
+Tune schedules, restarts and reuses workers. Every decision is the search's: `_Bridge` hands its jobs out as
+suggestions and takes results back, so Optuna's storage stays the one truth and nothing of Tune's needs to be restored.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any, cast
+
+from bsconv_nas.errors import BsconvNasError, StorageError, UsageError
+from bsconv_nas.evaluation import EpochResult, Evaluator, Job
+from bsconv_nas.executors.running import JobError, run_job
+from bsconv_nas.search import Search, Verdict
+
+# Ray reads these when it is imported or started: no usage reports, no result files beside ours, little output.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray.tune.experiment import Trial  # noqa: E402
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+from ray.tune.stopper import Stopper  # noqa: E402
+
+_MIN_OBJECT_STORE = 200_000_000
+_DATA_COPIES = 2  # room in the object store beside one copy of the data
+
+
+class RayExecutor:
+    """Runs a search on Ray workers.
+
+    Args:
+        workers: trials at a time.
+        cpus_per_trial: CPU cores reserved for each.
+        gpus_per_trial: GPUs reserved for each; fractions share one.
+        address: of an existing cluster, for example "auto" or "ray://host:10001"; None starts Ray on this machine.
+        max_retries: how often a trial whose worker died is taken up again, from its checkpoint.
+        data_bytes: size of the data that workers share, to size the object store.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        cpus_per_trial: float = 1,
+        gpus_per_trial: float = 0,
+        address: str | None = None,
+        max_retries: int = 3,
+        data_bytes: int = 0,
+    ) -> None:
+        self.workers = workers
+        self.resources = {"cpu": cpus_per_trial, "gpu": gpus_per_trial}
+        self.address = address
+        self.max_retries = max_retries
+        self.data_bytes = data_bytes
+
+    def run(self, search: Search, evaluator: Evaluator) -> None:
+        """Run until the search starts no more trials.
+
+        Raises:
+            UsageError: the machine or cluster lacks what one trial asks for.
+            StorageError: results cannot be written; running trials stay resumable.
+        """
+        started_here = not ray.is_initialized()
+        if started_here:
+            self._start_ray()
+        try:
+            self._check_resources()
+            bridge = _Bridge(search, self.max_retries)
+            with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch:
+                self._tuner(bridge, evaluator, scratch).fit()
+            if bridge.error is not None:
+                raise bridge.error
+        finally:
+            if started_here:
+                ray.shutdown()
+
+    def _start_ray(self) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if self.address is not None:
+            try:
+                ray.init(address=self.address, **quiet)
+            except (ConnectionError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise UsageError(
+                    f"no Ray cluster at {self.address!r} ({reason}); start one with `ray start --head`, "
+                    "or leave --ray-address out"
+                ) from error
+            return
+        ray.init(
+            num_cpus=max(1, round(self.workers * self.resources["cpu"])),
+            object_store_memory=max(_MIN_OBJECT_STORE, _DATA_COPIES * self.data_bytes),
+            include_dashboard=False,
+            **quiet,
+        )
+
+    def _check_resources(self) -> None:
+        available = ray.cluster_resources()
+        for name, wanted in self.resources.items():
+            there = available.get(name.upper(), 0)
+            if wanted > there:
+                raise UsageError(f"a trial asks for {wanted:g} {name.upper()}s, but there are {there:g}; ask for less")
+
+    def _tuner(self, bridge: "_Bridge", evaluator: Evaluator, scratch: str) -> tune.Tuner:
+        trainable = tune.with_resources(tune.with_parameters(_JobTrainable, evaluator=evaluator), self.resources)
+        return tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=_JobSearcher(bridge),
+                scheduler=_JobScheduler(bridge),
+                num_samples=-1,
+                reuse_actors=True,
+                max_concurrent_trials=self.workers,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                verbose=0,
+                stop=_SuspendStopper(bridge),
+                failure_config=tune.FailureConfig(max_failures=self.max_retries),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        )
+
+
+class _Bridge:
+    """Between Tune's callbacks and the search: which Tune trial is which trial, and the error that ends the run.
+
+    Tune swallows or wraps what callbacks raise, so errors are kept here and the search is suspended.
+    """
+
+    def __init__(self, search: Search, max_retries: int) -> None:
+        self.search = search
+        self.max_retries = max_retries
+        self.error: BsconvNasError | None = None
+        self._numbers: dict[str, int] = {}
+
+    def next_job(self, tune_id: str) -> Job | None:
+        try:
+            job = self.search.next()
+        except BsconvNasError as error:
+            self._end(error)
+            return None
+        if job is not None:
+            self._numbers[tune_id] = job.number
+        return job
+
+    def take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
+        """Pass a worker's result on; STOP also ends a trial that is finished, failed or suspended."""
+        try:
+            return self._take(tune_id, result)
+        except BsconvNasError as error:
+            self._end(error)
+            return Verdict.SUSPEND
+
+    def _take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
+        if "storage_error" in result:
+            raise StorageError(result["storage_error"])
+        number = self._numbers[tune_id]
+        if "failed" in result:
+            self.search.fail(number, result["failed"])
+            del self._numbers[tune_id]
+            return Verdict.STOP
+        epoch = EpochResult(*result["epoch_result"])
+        verdict = self.search.report(number, epoch)
+        if epoch.final:
+            self.search.finish(number)
+            del self._numbers[tune_id]
+            return Verdict.STOP
+        return verdict
+
+    def gave_up(self, tune_id: str) -> None:
+        """A trial's workers died more often than allowed."""
+        number = self._numbers.pop(tune_id, None)
+        if number is not None and not self.search.suspended:
+            try:
+                self.search.fail(number, f"its worker died {self.max_retries + 1} times (out of memory?)")
+            except BsconvNasError as error:
+                self._end(error)
+
+    def _end(self, error: BsconvNasError) -> None:
+        self.error = self.error or error
+        self.search.suspend(str(error))
+
+
+class _JobSearcher(Searcher):
+    """Hands out the search's jobs."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        job = self._bridge.next_job(trial_id)
+        return {"job": job} if job is not None else cast(Any, Searcher.FINISHED)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if error:
+            self._bridge.gave_up(trial_id)
+
+
+class _JobScheduler(FIFOScheduler):
+    """Asks the search after every epoch."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        verdict = self._bridge.take(trial.trial_id, result)
+        return TrialScheduler.CONTINUE if verdict is Verdict.CONTINUE else TrialScheduler.STOP
+
+
+class _SuspendStopper(Stopper):
+    """Ends the run when the search is suspended."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._bridge.search.suspended
+
+
+class _JobTrainable(tune.Trainable):
+    """In the worker: one epoch per step. Never says `done`: that would bypass the scheduler."""
+
+    def setup(self, config: dict[str, Any], evaluator: Evaluator | None = None) -> None:
+        assert evaluator is not None, "tune.with_parameters gives it"
+        self._evaluator = evaluator
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._results: Iterator[EpochResult] = run_job(self._evaluator, config["job"])
+
+    def step(self) -> dict[str, Any]:
+        # Failures travel as results: an exception would look like a dead worker, and be retried.
+        try:
+            result = next(self._results)
+        except JobError as error:
+            return {"failed": str(error)}
+        except StorageError as error:
+            return {"storage_error": str(error)}
+        return {"epoch_result": [result.epoch, result.epochs, result.top1, result.metrics]}

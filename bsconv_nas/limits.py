@@ -1,0 +1,46 @@
+"""Upper bounds on costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from bsconv_nas.errors import UsageError
+from bsconv_nas.units import did_you_mean, format_amount
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds by cost name, for example `{"macs": 300e6}`; empty for none.
+
+    Raises:
+        UsageError: a bound that is not a positive number.
+    """
+
+    bounds: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        for name, bound in self.bounds.items():
+            if not bound > 0:
+                raise UsageError(f"limit {name} is {bound}; allowed: a positive number, for example 300e6")
+        object.__setattr__(self, "bounds", MappingProxyType({k: float(v) for k, v in self.bounds.items()}))
+
+    def check_names(self, known: Mapping[str, float]) -> None:
+        """Refuse bounds on costs that a network does not have.
+
+        Raises:
+            UsageError: an unknown name.
+        """
+        for name in self.bounds:
+            if name not in known:
+                raise UsageError(f"limit on unknown cost {name!r}; {did_you_mean(name, known)}")
+
+    def allow(self, costs: Mapping[str, float]) -> bool:
+        """Whether every bound holds."""
+        return all(costs[name] <= bound for name, bound in self.bounds.items())
+
+    def excess(self, costs: Mapping[str, float]) -> float:
+        """Largest ratio of a cost to its bound: at most 1 when every bound holds, 0 without bounds."""
+        return max((costs[name] / bound for name, bound in self.bounds.items()), default=0.0)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} <= {format_amount(bound)}" for name, bound in self.bounds.items()) or "none"

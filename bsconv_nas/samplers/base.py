@@ -1,0 +1,71 @@
+"""The base of samplers that know the space: each proposes whole genotypes, never over budget, never known."""
+
+import random
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from bsconv_nas.errors import SpaceError
+from bsconv_nas.limits import Limits
+from bsconv_nas.samplers.feasible import Feasible
+from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.study.seeds import trial_seed
+
+
+class SpaceSampler(BaseSampler):
+    """An Optuna sampler over a `GeneSpace`, usable in a plain Optuna study too.
+
+    The objective must ask for every gene by `trial.suggest_categorical(gene.name, gene.choices)`. A proposal is a
+    function of (seed, trial number, earlier trials) alone, so a restarted search proposes what it would have proposed.
+    `avoided` counts, by trial number, proposals that were over the limits or known and therefore replaced.
+
+    Raises:
+        BudgetError: no network of the space is within the limits.
+    """
+
+    def __init__(self, space: GeneSpace, limits: Limits, seed: int) -> None:
+        self.space = space
+        self.feasible = Feasible(space, limits)
+        self.seed = seed
+        self.avoided: dict[int, dict[str, int]] = {}
+        self.distributions: dict[str, BaseDistribution] = {
+            gene.name: CategoricalDistribution(gene.choices) for gene in space.genes
+        }
+        self._identities: dict[int, str] = {}
+
+    @abstractmethod
+    def propose(self, study: Study, trial: FrozenTrial, known: set[str], rng: random.Random) -> Genotype:
+        """A genotype within the limits whose identity is not in `known`."""
+
+    def known_identities(self, study: Study, but: int = -1) -> set[str]:
+        """Identities of the networks of all trials of the study but number `but`."""
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number not in self._identities and trial.params.keys() >= self.distributions.keys():
+                self._identities[trial.number] = self.space.identity(self.space.from_params(trial.params))
+        return {identity for number, identity in self._identities.items() if number != but}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        known = self.known_identities(study, but=trial.number)
+        rng = random.Random(trial_seed(self.seed, trial.number))
+        return self.space.to_params(self.propose(study, trial, known, rng))
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        known = ", ".join(self.distributions)
+        raise SpaceError(
+            f"{param_name!r} with these choices is not a gene of space {self.space.name!r}; ask for: {known}"
+        )
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Nothing to do: everything is read from the study when it is needed."""

@@ -1,0 +1,142 @@
+"""The decisions of a search: which network next, what a result means, when to end. Knows no executor and no torch."""
+
+import time
+from enum import Enum
+from typing import Protocol
+
+from bsconv_nas.errors import SpaceExhaustedError
+from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.samplers import SpaceSampler
+from bsconv_nas.space import GeneSpace
+from bsconv_nas.study import Study, TrialRecord
+
+
+class Verdict(Enum):
+    """What to do with a running trial."""
+
+    CONTINUE = "continue"
+    STOP = "stop"  # early stopping: the trial ends here
+    SUSPEND = "suspend"  # the search ends: the trial stays resumable
+
+
+class Observer(Protocol):
+    """Is told what happens in a search, in the driver's thread."""
+
+    def started(self, record: TrialRecord, resumed: bool) -> None: ...
+
+    def reported(self, record: TrialRecord, result: EpochResult) -> None: ...
+
+    def finished(self, record: TrialRecord) -> None: ...
+
+
+class Search:
+    """One run of a search over a study. An executor drives it by `next`, `report`, `finish` and `fail`.
+
+    A trial's life: `next` gives its job, `report` takes the result of each epoch (again, after a resumption: the same
+    epoch twice does no harm), and exactly one of `finish` and `fail` ends it. A trial that gets no end stays running
+    in the study, and the next run takes it up under its number.
+
+    Args:
+        study: where trials are stored.
+        space: the search space.
+        sampler: proposes networks.
+        trials: number of trials the study is to have, those of earlier runs included.
+        seconds: time limit of this run; None for none.
+        observer: told what happens.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: GeneSpace,
+        sampler: SpaceSampler,
+        trials: int,
+        seconds: float | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.study = study
+        self.space = space
+        self.sampler = sampler
+        self.trials = trials
+        self.observer = observer
+        self.ended_because: str | None = None
+        self._deadline = time.monotonic() + seconds if seconds is not None else None
+        self._orphans = study.unfinished()
+        self._running: dict[int, TrialRecord] = {}
+        self._curves: dict[int, list[EpochResult]] = {}
+
+    @property
+    def suspended(self) -> bool:
+        """Whether running trials are to be left for a later run."""
+        if self.ended_because is None and self._deadline is not None and time.monotonic() >= self._deadline:
+            self.ended_because = "the time limit was reached"
+        return self.ended_because is not None
+
+    def suspend(self, reason: str) -> None:
+        """End the search soon: no new trials, and running ones stay resumable."""
+        self.ended_because = self.ended_because or reason
+
+    def next(self) -> Job | None:
+        """The next job; None when no more trials are to be started."""
+        if self.suspended:
+            return None
+        resumed = bool(self._orphans)
+        if resumed:
+            record = self.study.restart(self._orphans.pop(0), self.space, self.sampler)
+        elif self.study.count >= self.trials or self._exhausted():
+            return None
+        else:
+            record = self._start()
+        if record is None:
+            return None
+        self._running[record.number] = record
+        self._curves[record.number] = list(record.curve)
+        if self.observer:
+            self.observer.started(record, resumed)
+        return self.study.job(record)
+
+    def report(self, number: int, result: EpochResult) -> Verdict:
+        """Take the result of an epoch; the verdict on a final result is CONTINUE, and `finish` follows."""
+        curve = self._curves[number]
+        if result.epoch == len(curve) + 1:
+            curve.append(result)
+            self.study.set_curve(number, curve)
+            if self.observer:
+                self.observer.reported(self._running[number], result)
+        if result.final:
+            return Verdict.CONTINUE
+        return Verdict.SUSPEND if self.suspended else Verdict.CONTINUE
+
+    def finish(self, number: int) -> None:
+        """End a trial with the accuracy of its last result."""
+        record = self._running.pop(number)
+        self.study.complete(record, self._curves.pop(number)[-1].top1)
+        self._tell_finished(number)
+
+    def fail(self, number: int, reason: str) -> None:
+        """End a trial that has no accuracy."""
+        self._running.pop(number)
+        self._curves.pop(number)
+        self.study.fail(number, reason)
+        self._tell_finished(number)
+
+    def _start(self) -> TrialRecord | None:
+        try:
+            return self.study.start(self.space, self.sampler)
+        except SpaceExhaustedError as error:
+            self.study.fail(self.study.unfinished()[-1], str(error))
+            self.suspend(str(error))
+            return None
+
+    def _exhausted(self) -> bool:
+        known = self.sampler.known_identities(self.study.optuna_study)
+        if self.sampler.feasible.exhausted(known):
+            self.ended_because = "every network of the space within the limits is known"
+            return True
+        return False
+
+    def _tell_finished(self, number: int) -> None:
+        if self.observer:
+            for record in self.study.records:
+                if record.number == number:
+                    self.observer.finished(record)

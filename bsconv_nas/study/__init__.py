@@ -1,0 +1,6 @@
+"""A study: configuration, storage, records of trials."""
+
+from bsconv_nas.study.records import TrialRecord, TrialState
+from bsconv_nas.study.study import Study
+
+__all__ = ["Study", "TrialRecord", "TrialState"]

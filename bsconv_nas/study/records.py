@@ -1,0 +1,88 @@
+"""What is known of a trial, read from Optuna's storage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from bsconv_nas.arch import ArchSpec
+from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.space import Genotype
+
+
+class TrialState(StrEnum):
+    """State of a trial. `STOPPED` is early stopping (Optuna's PRUNED)."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+_STATES = {
+    OptunaState.RUNNING: TrialState.RUNNING,
+    OptunaState.WAITING: TrialState.RUNNING,
+    OptunaState.COMPLETE: TrialState.COMPLETE,
+    OptunaState.PRUNED: TrialState.STOPPED,
+    OptunaState.FAIL: TrialState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial.
+
+    `top1` is the accuracy on the held-out part in [0, 1], None unless the trial is complete; `curve` has the results
+    of the epochs so far. `identity` names the network (`arch_id` in a space of networks). `avoided` counts proposals
+    of the sampler that were not trained in its place. `reason` says why a trial failed.
+    """
+
+    number: int
+    state: TrialState
+    genotype: Genotype
+    identity: str
+    cost: Mapping[str, float]
+    top1: float | None
+    seed: int
+    curve: tuple[EpochResult, ...] = ()
+    arch: Mapping[str, Any] | None = None
+    avoided: Mapping[str, int] | None = None
+    reason: str | None = None
+    started: datetime | None = None
+    completed: datetime | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, in seconds, as measured by the worker (0 where the evaluator does not say)."""
+        return sum(result.metrics.get("seconds", 0.0) for result in self.curve)
+
+    def arch_spec(self) -> ArchSpec | None:
+        """The network; None in a user's own space."""
+        return ArchSpec.from_dict(self.arch) if self.arch is not None else None
+
+
+def record_of(trial: FrozenTrial, gene_names: list[str]) -> TrialRecord | None:
+    """The record of an Optuna trial; None for one whose proposal was never written completely."""
+    attributes = trial.user_attrs
+    if "identity" not in attributes:
+        return None
+    state = _STATES[trial.state]
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        genotype=tuple(trial.params[name] for name in gene_names),
+        identity=attributes["identity"],
+        cost=attributes["cost"],
+        top1=trial.values[0] if state == TrialState.COMPLETE else None,
+        seed=attributes["seed"],
+        curve=tuple(EpochResult(*row) for row in attributes.get("curve", [])),
+        arch=attributes.get("arch"),
+        avoided=attributes.get("avoided"),
+        reason=attributes.get("reason"),
+        started=trial.datetime_start,
+        completed=trial.datetime_complete,
+    )

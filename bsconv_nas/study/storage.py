@@ -1,0 +1,86 @@
+"""Optuna storages: SQLite with a write-ahead log by default, any URL that Optuna takes, or memory."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from bsconv_nas.errors import StorageError, StudyError, UsageError
+
+_BUSY_SECONDS = 60
+
+
+def open_storage(url: str | None) -> BaseStorage:
+    """Open a storage by URL; None keeps everything in memory.
+
+    Raises:
+        UsageError: not a database URL, or a driver that is not installed.
+        StorageError: the database cannot be opened or written.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if url is None:
+        return InMemoryStorage()
+    try:
+        is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        connect_args = {"timeout": _BUSY_SECONDS} if is_sqlite else {}
+        storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+    except ArgumentError as error:
+        raise UsageError(f"storage {url!r} is not a database URL; write for example sqlite:///study.db") from error
+    except ImportError as error:
+        raise UsageError(f"storage {hidden(url)} needs a driver: {error}; install it with pip") from error
+    except (SQLAlchemyError, OSError) as error:
+        raise StorageError(
+            f"cannot open storage {hidden(url)}: {_reason(error)}; check path and permissions"
+        ) from error
+    if is_sqlite:
+        _use_write_ahead_log(storage, url)
+    return storage
+
+
+def sqlite_url(path: Path) -> str:
+    """URL of a SQLite file."""
+    return f"sqlite:///{path.resolve()}"
+
+
+def hidden(url: str) -> str:
+    """The URL with its password left out, for messages and files."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def existing_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """The Optuna study of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError as error:
+        known = ", ".join(optuna.get_all_study_names(storage)) or "none"
+        raise StudyError(f"no study {name!r} in this storage; it holds: {known}") from error
+
+
+def _use_write_ahead_log(storage: RDBStorage, url: str) -> None:
+    # Readers (dashboards) do not block the writer, and a commit needs no fsync of its own; after a power cut the last
+    # commits may be missing, after a crash of a program none are.
+    def set_pragmas(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    event.listen(storage.engine, "connect", set_pragmas)
+    try:
+        storage.engine.dispose()
+        with storage.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        raise StorageError(f"cannot write storage {url}: {_reason(error)}; check path and permissions") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,1 @@
+"""Brief training of networks: recipe, augmentation, loop, checkpoints."""

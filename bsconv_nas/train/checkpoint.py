@@ -1,0 +1,92 @@
+"""State of an unfinished training on disk, and final weights; safetensors, never pickle."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from bsconv_nas.errors import ArchError
+from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.files import canonical_json, write_atomic
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Tensors of the network (`model.*`) and of the optimizer (`momentum.*`), and the results so far."""
+
+    tensors: dict[str, Tensor]
+    results: list[EpochResult]
+
+
+def save_checkpoint(path: Path, key: str, network: nn.Module, optimizer: torch.optim.SGD, results: list[EpochResult]):
+    """Write the state after an epoch. `key` names the training; only the same training may continue from it.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
+        if momentum is not None:
+            tensors[f"momentum.{name}"] = momentum
+    rows = [[r.epoch, r.epochs, r.top1, r.metrics] for r in results]
+    _write(path, tensors, {"key": key, "results": canonical_json(rows)})
+
+
+def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
+    """Read a checkpoint; None when there is none, it is damaged, or it belongs to another training."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata: dict[str, str] = stream.metadata() or {}
+            if metadata.get("schema_version") != str(SCHEMA_VERSION) or metadata.get("key") != key:
+                return None
+            results = [EpochResult(*row) for row in json.loads(metadata["results"])]
+            return Checkpoint({name: stream.get_tensor(name) for name in stream.keys()}, results)  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+        return None
+
+
+def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.SGD) -> None:
+    """Put the state of a checkpoint into a network and its optimizer."""
+    model = {n.removeprefix("model."): t for n, t in checkpoint.tensors.items() if n.startswith("model.")}
+    network.load_state_dict(model)
+    for name, parameter in network.named_parameters():
+        momentum = checkpoint.tensors.get(f"momentum.{name}")
+        if momentum is not None:
+            restored = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(momentum)
+            optimizer.state[parameter]["momentum_buffer"] = restored
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write the tensors of a network under their own names.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    _write(path, dict(network.state_dict()), {})
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Load what `save_weights` wrote.
+
+    Raises:
+        ArchError: the file is missing or damaged, or belongs to another network.
+    """
+    try:
+        with safe_open(path, framework="pt") as stream:
+            network.load_state_dict({name: stream.get_tensor(name) for name in stream.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArchError(f"cannot load weights {path}: {reason}; expected the file saved with this network") from error
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, to_bytes(plain, {"schema_version": str(SCHEMA_VERSION), **metadata}))

@@ -1,0 +1,118 @@
+"""The training loop: one network, a few epochs, a result after each."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from bsconv_nas.errors import TrainingError
+from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.nn.bsconv import orthonormal_loss
+from bsconv_nas.train.augment import as_input, training_batches
+from bsconv_nas.train.checkpoint import load_checkpoint, restore, save_checkpoint
+from bsconv_nas.train.recipe import Recipe
+
+_EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TensorData:
+    """Images uint8 (N, H, W, C) and labels int64 (N,) of the training and the validation part, on one device."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    val_images: Tensor
+    val_labels: Tensor
+
+
+def train(
+    network: nn.Module, data: TensorData, recipe: Recipe, seed: int, checkpoint: Path | None = None, key: str = ""
+) -> Iterator[EpochResult]:
+    """Train `network` in place, yielding the validation accuracy after each epoch.
+
+    With a `checkpoint` path the state is kept there after each epoch; if it already holds one of the training named
+    `key`, the results so far are yielded again and the training goes on from there, to the same end result.
+
+    Raises:
+        TrainingError: the loss is not finite, or far above that of guessing.
+        StorageError: the checkpoint cannot be written.
+    """
+    network = network.to(data.train_images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(network, recipe)
+    results: list[EpochResult] = []
+    saved = load_checkpoint(checkpoint, key) if checkpoint else None
+    if saved is not None:
+        restore(saved, network, optimizer)
+        results = list(saved.results)
+        yield from results
+    for epoch in range(len(results), recipe.epochs):
+        started = time.perf_counter()
+        loss = _train_epoch(network, optimizer, data, recipe, seed, epoch)
+        top1 = evaluate_top1(network, data.val_images, data.val_labels)
+        seconds = time.perf_counter() - started
+        results.append(EpochResult(epoch + 1, recipe.epochs, top1, {"train_loss": loss, "seconds": seconds}))
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, key, network, optimizer, results)
+        yield results[-1]
+
+
+def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of images uint8 (N, H, W, C) whose highest logit is their label."""
+    network.eval()
+    correct = torch.zeros((), dtype=torch.int64, device=images.device)
+    with torch.inference_mode(), _autocast(images.device):
+        for start in range(0, len(images), _EVALUATION_BATCH):
+            logits = network(as_input(images[start : start + _EVALUATION_BATCH]))
+            correct += (logits.argmax(1) == labels[start : start + _EVALUATION_BATCH]).sum()
+    return float(correct) / len(images)
+
+
+def _train_epoch(
+    network: nn.Module, optimizer: torch.optim.SGD, data: TensorData, recipe: Recipe, seed: int, epoch: int
+) -> float:
+    """Train one epoch and return the mean loss. All randomness follows from (seed, epoch), so epochs can be resumed."""
+    network.train()
+    epoch_seed = (seed * 10_007 + epoch) % 2**63
+    torch.manual_seed(epoch_seed)
+    device = data.train_images.device
+    steps_per_epoch = max(1, len(data.train_images) // recipe.batch_size)
+    total = torch.zeros((), device=device)
+    batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed)
+    step = 0
+    for step, (images, labels) in enumerate(batches):
+        rate = recipe.learning_rate_at(epoch * steps_per_epoch + step, recipe.epochs * steps_per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with _autocast(device):
+            logits = network(images)
+            loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        (loss + orthonormal_loss(network, recipe.orthonormal_alpha)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        total += loss.detach()
+    return _checked_loss(float(total) / (step + 1), epoch)
+
+
+def _checked_loss(loss: float, epoch: int) -> float:
+    # Guessing among a million classes costs 14 nats: a mean loss of 50 has nothing to do with learning any more.
+    if not math.isfinite(loss) or loss > 50:
+        raise TrainingError(f"loss is {loss:.3g} after epoch {epoch + 1}; try a lower learning rate")
+    return loss
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)
+
+
+def _autocast(device: torch.device):
+    # Only on CUDA: on CPUs the strided depthwise backward is many times slower in bfloat16.
+    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
