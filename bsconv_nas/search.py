@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Protocol
 
 from bsconv_nas.errors import SpaceExhaustedError
-from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.samplers import SpaceSampler
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.study import Study, TrialRecord
@@ -27,6 +27,8 @@ class Observer(Protocol):
     def reported(self, record: TrialRecord, result: EpochResult) -> None: ...
 
     def finished(self, record: TrialRecord) -> None: ...
+
+    def ended(self, reason: str | None) -> None: ...
 
 
 class Search:
@@ -140,3 +142,15 @@ class Search:
             for record in self.study.records:
                 if record.number == number:
                     self.observer.finished(record)
+
+
+class Executor(Protocol):
+    """Runs the jobs of a search."""
+
+    def run(self, search: Search, evaluator: Evaluator) -> None:
+        """Run until the search starts no more trials.
+
+        Raises:
+            StorageError: results cannot be written; running trials stay resumable.
+        """
+        ...

@@ -1,0 +1,110 @@
+"""`search`: the one entry to searching, for the command line, scripts and notebooks."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+from bsconv_nas.errors import UsageError
+from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
+from bsconv_nas.executors.local import LocalExecutor
+from bsconv_nas.interrupt import interruptible
+from bsconv_nas.limits import Limits
+from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
+from bsconv_nas.search import Executor, Observer, Search
+from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.study.lease import Lease
+from bsconv_nas.study.storage import open_storage, sqlite_url
+from bsconv_nas.study.study import Study
+from bsconv_nas.units import parse_amount
+
+
+def search(
+    space: str | Path | GeneSpace | None = None,
+    evaluate: Callable[[Genotype], float] | Evaluator | None = None,
+    limits: Mapping[str, float | str] | None = None,
+    sampler: str = DEFAULT_SAMPLER,
+    trials: int = 32,
+    workers: int = 0,
+    seed: int = 0,
+    storage: str | None = None,
+    study_name: str | None = None,
+    *,
+    data: str | None = None,
+    image_size: int | None = None,
+    epochs: int | None = None,
+    folder: Path | None = None,
+    seconds: float | None = None,
+    executor: Executor | None = None,
+    fixed: Mapping[str, str] | None = None,
+    observer: Observer | None = None,
+) -> Study:
+    """Search networks of high accuracy and few MACs within limits.
+
+    With a space of your own, `evaluate` says how good a genotype is, and no torch is needed:
+
+        space = GeneSpace({"width": [8, 16, 32], "depth": [1, 2, 3]}, cost=lambda g: {"macs": g[0] * g[1]})
+        study = search(space, evaluate=lambda g: g[0] / 64 + g[1] / 8, limits={"macs": 60}, trials=6)
+
+    Without `evaluate`, the networks of a packaged space (or a space file) are trained briefly on `data`.
+
+    Args:
+        space: a `GeneSpace`, or the name or path of a space file; None: chosen by the image size.
+        evaluate: a function from genotype to top1 in [0, 1], or an `Evaluator`; None: training on `data`.
+        limits: upper bounds by cost name, as numbers or text such as "300M".
+        sampler: a name (see `bsconv_nas.samplers`).
+        trials: number of trials that the study is to have, those of earlier runs included.
+        workers: Ray workers; 0: this process, without Ray.
+        seed: of proposals and trainings, 0 or more.
+        storage: URL of an Optuna storage; None: a SQLite file in `folder`, or memory without one.
+        study_name: name in the storage; running again under the same name continues.
+        data, image_size, epochs: for training, that is without `evaluate`: "digits", "cifar10", "cifar100" or a
+            folder of images; pixels; epochs of a brief training. None: as the data suggests.
+        folder: of the study; keeps checkpoints and the weights of front members. None: nothing is kept.
+        seconds: time limit of this run; running trials stay resumable.
+        executor: runs the jobs; None: one of `workers`, each with one core.
+        fixed: facts that may not change between runs of a study, by name.
+        observer: told what happens.
+
+    Raises:
+        UsageError: a value that is not allowed, or a study made with other settings.
+        BudgetError: no network of the space is within the limits.
+        StorageError: results cannot be written.
+    """
+    if trials < 1 or workers < 0:
+        raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
+    bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
+    if evaluate is None or not isinstance(space, GeneSpace):
+        from bsconv_nas.plan import image_task
+
+        space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs)
+        fixed = {**facts, **(fixed or {})}
+    evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
+    with Lease(folder) if folder else nullcontext():
+        proposer = make_sampler(sampler, space, bounds, seed)
+        url = sqlite_url(folder / "study.db") if folder and storage is None else storage
+        study = Study.open(open_storage(url), study_name or space.name, space, bounds, seed, fixed or {}, folder)
+        run = Search(study, space, proposer, trials, seconds, observer)
+        with interruptible(run):
+            (executor or make_executor(workers)).run(run, evaluator)
+        if observer:
+            observer.ended(run.ended_because)
+    return study
+
+
+def make_executor(
+    workers: int,
+    cpus_per_trial: float = 1,
+    gpus_per_trial: float = 0,
+    ray_address: str | None = None,
+    data_bytes: int = 0,
+) -> Executor:
+    """The executor with so many workers; 0 runs in this process and imports no Ray."""
+    if workers == 0:
+        return LocalExecutor()
+    from bsconv_nas.executors.ray_tune import RayExecutor
+
+    return RayExecutor(workers, cpus_per_trial, gpus_per_trial, ray_address, data_bytes=data_bytes)
+
+
+def _bound(name: str, bound: float | str) -> float:
+    return parse_amount(bound, name) if isinstance(bound, str) else bound

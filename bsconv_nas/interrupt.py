@@ -1,0 +1,32 @@
+"""Ctrl-C and SIGTERM end a search cleanly; a second Ctrl-C ends it at once."""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+from bsconv_nas.search import Search
+
+
+@contextmanager
+def interruptible(search: Search) -> Generator[None]:
+    """Within the block, a signal suspends the search: it ends after the running epochs and stays resumable.
+
+    A second signal raises KeyboardInterrupt. Does nothing outside the main thread, where Python allows no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if search.ended_because is not None:
+            raise KeyboardInterrupt
+        search.suspend(f"interrupted by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

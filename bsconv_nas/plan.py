@@ -1,0 +1,176 @@
+"""From settings to something that runs: data, space, recipe and resources are resolved and checked here."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.data import ImageData, find_dataset, load_search_data
+from bsconv_nas.errors import UsageError
+from bsconv_nas.limits import Limits
+from bsconv_nas.samplers import DEFAULT_SAMPLER
+from bsconv_nas.space import GeneSpace
+from bsconv_nas.space_file import find_space, space_for_images
+from bsconv_nas.study.settings import SearchSettings
+from bsconv_nas.train.evaluator import TrainingEvaluator
+from bsconv_nas.train.recipe import Recipe, default_recipe
+from bsconv_nas.units import format_amount, parse_duration
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Workers (0: this process) and what each reserves; `device` is what it trains on."""
+
+    workers: int
+    cpus_per_trial: float
+    gpus_per_trial: float
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus_per_trial > 0 else "cpu"
+
+    @property
+    def threads(self) -> int:
+        return max(1, round(self.cpus_per_trial))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A search on images with every choice made."""
+
+    settings: SearchSettings
+    name: str
+    data: ImageData
+    space: ArchSpace
+    limits: Limits
+    recipe: Recipe
+    sampler: str
+    resources: Resources
+    seconds: float | None
+
+    @property
+    def evaluator(self) -> TrainingEvaluator:
+        return TrainingEvaluator(self.data, self.recipe, self.resources.device, self.resources.threads)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the study stands on besides space and limits: it may not change between runs."""
+        height, width = self.data.image_size
+        return {
+            "data": f"{self.data.name}, {height}x{width}, {self.data.fingerprint}",
+            "training": self.recipe.model_dump_json(),
+        }
+
+
+def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None) -> Plan:
+    """Resolve settings for images that are already loaded.
+
+    Raises:
+        UsageError: a setting that cannot be met: unknown space, more GPUs than exist, a bad duration.
+    """
+    space = _space(settings.space, data)
+    limits = Limits(settings.limits)
+    return Plan(
+        settings=settings,
+        name=name or default_name(data.name, space.name, limits),
+        data=data,
+        space=space,
+        limits=limits,
+        recipe=_recipe(settings.data, data, settings.epochs),
+        sampler=settings.sampler or DEFAULT_SAMPLER,
+        resources=resources(settings),
+        seconds=parse_duration(settings.time, "--time") if settings.time else None,
+    )
+
+
+def image_task(
+    space: str | Path | GeneSpace | None, evaluate: object, source: str | None, image_size: int | None, epochs: int | None
+) -> tuple[ArchSpace, TrainingEvaluator, dict[str, str]]:
+    """Space, evaluator and fixed facts of a search on images in this process or on CPU workers.
+
+    Raises:
+        UsageError: `evaluate` without a `GeneSpace`, or a `GeneSpace` without `evaluate`.
+    """
+    if isinstance(space, GeneSpace) or evaluate is not None:
+        raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
+    settings = SearchSettings(
+        data=source, image_size=image_size, epochs=epochs, space=None if space is None else str(space)
+    )
+    plan = make_plan(settings, load_data(settings))
+    return plan.space, plan.evaluator, plan.facts
+
+
+def _space(name: str | None, data: ImageData) -> ArchSpace:
+    definition = find_space(name or space_for_images(*data.image_size))
+    return ArchSpace(definition, data.image_size, data.num_classes)
+
+
+def _recipe(source: str | None, data: ImageData, epochs: int | None) -> Recipe:
+    dataset = find_dataset(source)
+    return default_recipe(len(data.train_images), min(data.image_size), dataset.flip, epochs or dataset.epochs)
+
+
+def load_data(
+    settings: SearchSettings, download: bool = False, progress: Callable[[int, int], None] | None = None
+) -> ImageData:
+    """The images that settings name; `progress(done, total)` is called while they are decoded."""
+    return load_search_data(
+        settings.data,
+        image_size=settings.image_size,
+        skip_bad_images=settings.skip_bad_images,
+        download=download,
+        progress=progress,
+    )
+
+
+def default_name(data: str, space: str, limits: Limits) -> str:
+    """Name of a study made of data, space and budget: `digits-quick-300M`."""
+    bounds = [
+        ("" if metric == "macs" else metric) + format_amount(bound).replace(".00", "").replace(".0", "")
+        for metric, bound in limits.bounds.items()
+    ]
+    words = [data.lower(), space, *bounds]
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") or "images" for word in words)
+
+
+def resources(settings: SearchSettings) -> Resources:
+    """Workers and their shares of this machine; of a cluster (`ray_address`) nothing is assumed.
+
+    By default a trial gets one GPU where there are any, else one core, and there are as many workers as that allows.
+
+    Raises:
+        UsageError: more GPUs or cores for a trial than this machine has.
+    """
+    gpus, cores = _gpu_count(), len(os.sched_getaffinity(0))
+    here = settings.ray_address is None
+    gpus_per_trial = settings.gpus_per_trial
+    if gpus_per_trial is None:
+        gpus_per_trial = 1.0 if gpus and here else 0.0
+    if here and gpus_per_trial > gpus:
+        raise UsageError(f"--gpus-per-trial is {gpus_per_trial:g}, but this machine has {gpus}; ask for less")
+    if here and settings.cpus_per_trial > cores:
+        raise UsageError(f"--cpus-per-trial is {settings.cpus_per_trial:g}, but there are {cores}; ask for less")
+    by_cpu = int(cores // settings.cpus_per_trial)
+    by_gpu = int(gpus // gpus_per_trial) if gpus_per_trial else by_cpu
+    workers = settings.workers if settings.workers is not None else max(1, min(by_cpu, by_gpu))
+    return Resources(workers, settings.cpus_per_trial, gpus_per_trial)
+
+
+def studies_folder(directory: Path, name: str) -> Path:
+    """Folder of a study.
+
+    Raises:
+        UsageError: a name that is not a plain folder name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise UsageError(
+            f"--study {name!r} is not a study name; allowed: letters, digits, '.', '_', '-', up to 100 characters"
+        )
+    return directory / name
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count()

@@ -1,0 +1,60 @@
+"""Finding studies on disk: by name, by path, or the latest one."""
+
+from pathlib import Path
+
+from bsconv_nas.errors import StudyError
+from bsconv_nas.study.settings import read_study_file
+from bsconv_nas.study.storage import open_storage, sqlite_url
+from bsconv_nas.study.study import Study
+from bsconv_nas.units import did_you_mean
+
+DEFAULT_DIR = Path("studies")
+
+
+def study_folders(directory: Path) -> list[Path]:
+    """Folders of the studies in a directory that have trials, the latest first."""
+    folders = [path.parent for path in directory.glob("*/study.toml") if last_change(path.parent) is not None]
+    return sorted(folders, key=lambda folder: last_change(folder) or 0.0, reverse=True)
+
+
+def last_change(folder: Path) -> float | None:
+    """Time of the last change to a study's trials (seconds since 1970); None for a recipe that was never run."""
+    if read_study_file(folder).name is None:
+        return None
+    files = [*folder.glob("study.db*"), folder / "study.toml"]
+    return max(file.stat().st_mtime for file in files)
+
+
+def find_folder(name_or_path: str | None, directory: Path = DEFAULT_DIR) -> Path:
+    """Folder of a study by path or name; of the latest one for None.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    if name_or_path is None:
+        latest = study_folders(directory)
+        if not latest:
+            raise StudyError(f"no study in {directory}/; start one with `bsconv-nas search`, or give --dir")
+        return latest[0]
+    for folder in (Path(name_or_path), directory / name_or_path):
+        if (folder / "study.toml").is_file():
+            return folder
+    known = [folder.name for folder in study_folders(directory)]
+    hint = did_you_mean(name_or_path, known) if known else f"there is none in {directory}/; give --dir"
+    raise StudyError(f"no study {name_or_path!r}; {hint}")
+
+
+def load_study(name_or_path: str | None, directory: Path = DEFAULT_DIR, storage: str | None = None) -> Study:
+    """Open a study on disk for reading.
+
+    `storage` is only needed for a database whose URL has a password: passwords are not kept in `study.toml`.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    folder = find_folder(name_or_path, directory)
+    file = read_study_file(folder)
+    url = storage or file.storage
+    if url is None and not (folder / "study.db").is_file():
+        raise StudyError(f"study {folder} has no trials yet; run `bsconv-nas search --config {folder}`")
+    return Study.load(open_storage(url or sqlite_url(folder / "study.db")), file.name or folder.name, folder)

@@ -1,0 +1,121 @@
+"""Settings of a search, and `study.toml`, which keeps them with the facts they were resolved to."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import Field
+
+from bsconv_nas.errors import UsageError
+from bsconv_nas.files import write_atomic
+from bsconv_nas.recipes import recipe_folder
+from bsconv_nas.toml_files import TomlModel, read_toml
+from bsconv_nas.units import did_you_mean
+
+_PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "scikit-learn")
+
+
+class SearchSettings(TomlModel):
+    """What a user may set for `search`; None or absent means the default, chosen when the search starts.
+
+    `limits` are upper bounds by cost name. `time` is a duration such as "1h30m".
+    """
+
+    data: str | None = None
+    image_size: int | None = None
+    space: str | None = None
+    limits: dict[str, Annotated[float, Field(gt=0, strict=False)]] = {}
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 32
+    time: str | None = None
+    epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    workers: Annotated[int, Field(ge=0, le=4096)] | None = None
+    cpus_per_trial: Annotated[float, Field(gt=0, strict=False)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0, strict=False)] | None = None
+    sampler: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    ray_address: str | None = None
+    skip_bad_images: bool = False
+
+
+class StudyFile(TomlModel):
+    """`study.toml`: the settings, what they were resolved to, and where it ran.
+
+    A file with nothing but `[settings]` is a recipe for `search --config`.
+    """
+
+    schema_version: Literal[1]
+    title: str = ""
+    name: str | None = None
+    storage: str | None = None
+    settings: SearchSettings
+    resolved: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+    def write(self, folder: Path) -> None:
+        """Write `study.toml` into a folder.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        data = self.model_dump(mode="json", exclude_none=True)
+        write_atomic(folder / "study.toml", tomli_w.dumps(data))
+
+
+def read_study_file(folder: Path) -> StudyFile:
+    """Read the `study.toml` of a study's folder.
+
+    Raises:
+        UsageError: it is missing or damaged.
+    """
+    return read_toml(folder / "study.toml", StudyFile)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.parent.name for path in recipe_folder("studies").glob("*/study.toml"))
+
+
+def find_recipe(name_or_path: str) -> SearchSettings:
+    """Settings by the name of a packaged recipe, a TOML file, or a folder with a `study.toml`.
+
+    Raises:
+        UsageError: there is none, or it is not valid.
+    """
+    path = Path(name_or_path)
+    if path.is_dir():
+        path = path / "study.toml"
+    if path.is_file() or path.suffix == ".toml":
+        return read_toml(path, StudyFile).settings
+    if name_or_path not in recipe_names():
+        hint = did_you_mean(name_or_path, recipe_names())
+        raise UsageError(f"unknown recipe {name_or_path!r}; {hint}, or give the path of a .toml file")
+    return read_toml(recipe_folder("studies") / name_or_path / "study.toml", StudyFile).settings
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and hardware that results depend on."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
