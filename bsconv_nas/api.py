@@ -37,6 +37,7 @@ def search(
     executor: Executor | None = None,
     fixed: Mapping[str, str] | None = None,
     observer: Observer | None = None,
+    on_open: Callable[[], None] | None = None,
 ) -> Study:
     """Search networks of high accuracy and few MACs within limits.
 
@@ -64,6 +65,7 @@ def search(
         executor: runs the jobs; None: one of `workers`, each with one core.
         fixed: facts that may not change between runs of a study, by name.
         observer: told what happens.
+        on_open: called once the study is open and known to be the same as before.
 
     Raises:
         UsageError: a value that is not allowed, or a study made with other settings.
@@ -83,6 +85,8 @@ def search(
         proposer = make_sampler(sampler, space, bounds, seed)
         url = sqlite_url(folder / "study.db") if folder and storage is None else storage
         study = Study.open(open_storage(url), study_name or space.name, space, bounds, seed, fixed or {}, folder)
+        if on_open:
+            on_open()
         run = Search(study, space, proposer, trials, seconds, observer)
         with interruptible(run):
             (executor or make_executor(workers)).run(run, evaluator)

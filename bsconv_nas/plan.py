@@ -18,6 +18,7 @@ from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.recipe import Recipe, default_recipe
 from bsconv_nas.units import format_amount, parse_duration
 
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Workers (0: this process) and what each reserves; `device` is what it trains on."""
@@ -85,7 +86,11 @@ def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None
 
 
 def image_task(
-    space: str | Path | GeneSpace | None, evaluate: object, source: str | None, image_size: int | None, epochs: int | None
+    space: str | Path | GeneSpace | None,
+    evaluate: object,
+    source: str | None,
+    image_size: int | None,
+    epochs: int | None,
 ) -> tuple[ArchSpace, TrainingEvaluator, dict[str, str]]:
     """Space, evaluator and fixed facts of a search on images in this process or on CPU workers.
 

@@ -25,6 +25,7 @@ class Dataset:
         load_test: (source, options) -> the test part.
         epochs: of a brief training, unless the user says otherwise.
         image_size: native side in pixels; None: chosen from the images.
+        flip: whether a mirrored image is still one of its class.
     """
 
     name: str
@@ -33,10 +34,11 @@ class Dataset:
     load_test: Callable[[str, LoadOptions], TestData]
     epochs: int
     image_size: int | None
+    flip: bool = True
 
 
 DATASETS: dict[str, Dataset] = {
-    "digits": Dataset("digits", "handwritten digits (scikit-learn)", load_digits, load_digits_test, 20, 8),
+    "digits": Dataset("digits", "handwritten digits (scikit-learn)", load_digits, load_digits_test, 20, 8, flip=False),
     "cifar10": Dataset("cifar10", "CIFAR-10", load_cifar, load_cifar_test, 8, 32),
     "cifar100": Dataset("cifar100", "CIFAR-100", load_cifar, load_cifar_test, 8, 32),
 }

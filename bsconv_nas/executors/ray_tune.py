@@ -148,6 +148,9 @@ class _Bridge:
         self.error: BsconvNasError | None = None
         self._numbers: dict[str, int] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # Tune saves its callbacks so as to restore a run; ours are never restored, the study is the truth
+
     def next_job(self, tune_id: str) -> Job | None:
         try:
             job = self.search.next()

@@ -26,7 +26,7 @@ class SearchSettings(TomlModel):
     data: str | None = None
     image_size: int | None = None
     space: str | None = None
-    limits: dict[str, Annotated[float, Field(gt=0, strict=False)]] = {}
+    limits: dict[str, Annotated[float, Field(gt=0, strict=False)]] = Field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 32
     time: str | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -50,8 +50,8 @@ class StudyFile(TomlModel):
     name: str | None = None
     storage: str | None = None
     settings: SearchSettings
-    resolved: dict[str, Any] = {}
-    provenance: dict[str, Any] = {}
+    resolved: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write `study.toml` into a folder.

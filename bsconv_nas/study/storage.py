@@ -51,6 +51,11 @@ def hidden(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True)
 
 
+def has_password(url: str) -> bool:
+    """Whether the URL carries a password, which must not be written anywhere."""
+    return make_url(url).password is not None
+
+
 def existing_study(storage: BaseStorage, name: str) -> optuna.Study:
     """The Optuna study of that name.
 

@@ -1,0 +1,67 @@
+"""The list of verbs, and what an error looks like."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from bsconv_nas import __version__
+from bsconv_nas.cli import export, front, profile, search, spaces, studies
+from bsconv_nas.cli.console import fail
+from bsconv_nas.errors import BsconvNasError
+
+EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 a value or file that cannot be used (nothing stored is lost), "
+    "130 interrupted (run the same command again to continue)."
+)
+
+app = typer.Typer(
+    name="bsconv-nas",
+    help="Search convolutional networks of Blueprint Separable Convolutions for a compute budget.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+app.command("search")(search.search)
+app.command("front")(front.front)
+app.command("profile")(profile.profile)
+app.command("export")(export.export)
+app.add_typer(spaces.app, name="spaces")
+app.add_typer(studies.app, name="studies")
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"bsconv-nas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that stand before the verb."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app()
+    except BsconvNasError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        fail(f"{type(error).__name__}: {error} (an error in bsconv-nas; --debug before the verb shows where)", 1)

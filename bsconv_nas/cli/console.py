@@ -1,0 +1,33 @@
+"""Output: data to stdout, everything else to stderr; JSON; shared options."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DirOption = Annotated[Path, typer.Option("--dir", help="Folder of studies.", metavar="FOLDER")]
+StorageOption = Annotated[
+    str | None, typer.Option("--storage", help="Optuna database URL (default: SQLite in the study).", metavar="URL")
+]
+StudyArgument = Annotated[
+    str | None, typer.Argument(metavar="[STUDY]", help="Name or path of a study (default: the latest).")
+]
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one line on stderr and exit."""
+    lines = message.strip().splitlines() or ["unknown error"]
+    sys.stderr.write(f"bsconv-nas: error: {lines[0]}\n")
+    sys.exit(code)

@@ -1,0 +1,182 @@
+"""Running a search from the command line: what is printed before, while it runs, and after."""
+
+import shlex
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bsconv_nas.api import make_executor
+from bsconv_nas.api import search as run_api
+from bsconv_nas.cli.console import err, out
+from bsconv_nas.cli.progress import LiveView, PlainView, Tally
+from bsconv_nas.cli.spaces import space_facts
+from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
+from bsconv_nas.data import ImageData
+from bsconv_nas.errors import StudyError
+from bsconv_nas.plan import Plan, load_data, make_plan, studies_folder
+from bsconv_nas.study import Study, TrialRecord
+from bsconv_nas.study.locate import load_study
+from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
+from bsconv_nas.study.storage import has_password
+from bsconv_nas.units import format_amount, format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A search that ended."""
+
+    study: Study
+    folder: Path
+    tally: Tally
+
+    @property
+    def interrupted(self) -> bool:
+        return (self.tally.reason or "").startswith("interrupted")
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        best = self.study.best()
+        return {
+            "study": self.study.name,
+            "folder": str(self.folder),
+            "limits": dict(self.study.limits.bounds),
+            "trials": len(self.study.records),
+            "ended_because": self.tally.reason,
+            "best": record_row(best) if best else None,
+            "front": front_rows(self.study),
+        }
+
+    def print_result(self, command: str) -> None:
+        """Print the front, the best network, where the study lies and what to type next."""
+        best = self.study.best()
+        lines: list[str] = []
+        if best is None:
+            lines.append("No network has been trained to the end yet.")
+        else:
+            out.print(front_table(self.study.front(), best=best.number))
+            lines.append(
+                f"Best network within {self.study.limits}: trial {best.number} ({best.identity}), "
+                f"{format_amount(best.cost['macs'])} MACs, val top-1 {percent(best.top1)}"
+            )
+        lines.append(f"{self.tally.counts}; this run took {format_duration(self.tally.seconds)}")
+        lines.append(f"Study: {self.folder}")
+        if self.tally.reason:
+            lines.append(f"Ended early: {self.tally.reason}. To continue:\n  {command}")
+        elif best is not None:
+            lines.append(_next_commands(self.folder, best, len(self.study.records), command))
+        out.print("\n".join(lines), highlight=False, markup=False)
+
+
+def run_search(
+    settings: SearchSettings, name: str | None, directory: Path, storage: str | None, download: bool, show: bool
+) -> Outcome:
+    """Load the data, open or continue the study, run the search.
+
+    Raises:
+        BsconvNasError: whatever of data, space, budget, study or machine does not allow it.
+    """
+    plan = make_plan(settings, _load(settings, download, show), name)
+    folder = studies_folder(directory, plan.name)
+    earlier = _earlier_records(folder, directory, storage)
+    if show:
+        err.print(_header(plan, folder, len(earlier)), highlight=False, markup=False)
+    make_view = LiveView if err.is_terminal and show else PlainView if show else Tally
+    view = make_view(err, settings.trials, plan.limits, earlier)
+    executor = make_executor(
+        plan.resources.workers,
+        plan.resources.cpus_per_trial,
+        plan.resources.gpus_per_trial,
+        settings.ray_address,
+        plan.data.nbytes,
+    )
+    with view if isinstance(view, LiveView) else nullcontext():
+        study = run_api(
+            space=plan.space,
+            evaluate=plan.evaluator,
+            limits=plan.limits.bounds,
+            sampler=plan.sampler,
+            trials=settings.trials,
+            seed=settings.seed,
+            storage=storage,
+            study_name=plan.name,
+            folder=folder,
+            seconds=plan.seconds,
+            executor=executor,
+            fixed=plan.facts,
+            observer=view,
+            on_open=lambda: _study_file(plan, storage).write(folder),
+        )
+    return Outcome(study, folder, view)
+
+
+def _load(settings: SearchSettings, download: bool, show: bool) -> ImageData:
+    columns = (TextColumn("reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not (show and err.is_terminal)) as bar:
+        task = bar.add_task("", total=None)
+        return load_data(settings, download, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _earlier_records(folder: Path, directory: Path, storage: str | None) -> list[TrialRecord]:
+    try:
+        return load_study(str(folder), directory, storage).records
+    except StudyError:
+        return []
+
+
+def _header(plan: Plan, folder: Path, done: int) -> str:
+    data, machine = plan.data, plan.resources
+    height, width = data.image_size
+    count = len(data.train_images) + len(data.val_images)
+    where = "in this process" if machine.workers == 0 else f"{machine.workers} worker(s)"
+    device = f"{machine.gpus_per_trial:g} GPU(s)" if machine.gpus_per_trial else f"{machine.cpus_per_trial:g} core(s)"
+    progress = f"continuing, {done} of {plan.settings.trials} trials done" if done else "new"
+    lines = [
+        f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
+        f"{height}x{width}, {data.num_classes} classes",
+        f"Space     {space_facts(plan.space, plan.limits)}",
+        f"Training  {plan.recipe.epochs} epochs, batch {plan.recipe.batch_size}; {where}, {device} each; "
+        f"sampler {plan.sampler}",
+        f"Study     {folder} ({progress})",
+    ]
+    if data.skipped:
+        lines.append(f"Warning   {data.skipped} unreadable images were left out")
+    return "\n".join(lines)
+
+
+def _study_file(plan: Plan, storage: str | None) -> StudyFile:
+    height, width = plan.data.image_size
+    return StudyFile(
+        schema_version=1,
+        name=plan.name,
+        storage=None if storage is None or has_password(storage) else storage,
+        settings=plan.settings,
+        resolved={
+            "space": plan.space.name,
+            "space_fingerprint": plan.space.fingerprint,
+            "data": plan.data.name,
+            "data_fingerprint": plan.data.fingerprint,
+            "image_size": [height, width],
+            "classes": list(plan.data.classes),
+            "train_images": len(plan.data.train_images),
+            "val_images": len(plan.data.val_images),
+            "sampler": plan.sampler,
+            "training": plan.recipe.model_dump(),
+        },
+        provenance=provenance(),
+    )
+
+
+def _next_commands(folder: Path, best: TrialRecord, trials: int, command: str) -> str:
+    study = shlex.quote(str(folder))
+    return "\n".join(
+        [
+            "Next:",
+            f"  bsconv-nas front {study}",
+            f"  bsconv-nas profile {study} --trial {best.number}",
+            f"  bsconv-nas export {study} --trial {best.number} --to {best.identity}",
+            f"  {command} --trials {2 * trials}",
+        ]
+    )

@@ -1,0 +1,188 @@
+"""`bsconv-nas search`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, print_json
+from bsconv_nas.errors import UsageError
+from bsconv_nas.units import parse_amount
+
+_BUDGET = "Budget"
+_DATA = "Data and space"
+_MACHINE = "Machine"
+_STUDY = "Study"
+
+
+def search(
+    flops: Annotated[
+        str | None,
+        typer.Option(
+            "--flops",
+            "--macs",
+            metavar="AMOUNT",
+            help="Most multiply-accumulates (FLOPs of the mobile literature) of a network, such as 300M.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    params: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Most parameters, such as 1M.", rich_help_panel=_BUDGET),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COST=AMOUNT",
+            help="Another upper bound, such as peak_activation=256k (bytes). May be given several times.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks to train, earlier runs of the study included.  [default: 32]", rich_help_panel=_BUDGET
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Stop after this time, such as 1h30m.", rich_help_panel=_BUDGET),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of each brief training.  [default: 20 for digits, else 8]", rich_help_panel=_BUDGET),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FOLDER",
+            help="digits, cifar10, cifar100, or a folder of images: train/ and test/ with a folder per class, "
+            "or just a folder per class.  [default: digits]",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(help="Side of the images in pixels.  [default: as the data suggests]", rich_help_panel=_DATA),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Search space: see `bsconv-nas spaces`.  [default: by image size]",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch cifar10 or cifar100 if missing.", rich_help_panel=_DATA)
+    ] = False,
+    skip_bad_images: Annotated[
+        bool, typer.Option("--skip-bad-images", help="Leave out unreadable images.", rich_help_panel=_DATA)
+    ] = False,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the study; an existing one is continued.  [default: from data, space and budget]",
+            rich_help_panel=_STUDY,
+        ),
+    ] = None,
+    directory: DirOption = Path("studies"),
+    storage: StorageOption = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Take settings from a recipe or a study.toml; other options override it.",
+            rich_help_panel=_STUDY,
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="tpe, nsga2, nsga3, random or gp.  [default: tpe]", rich_help_panel=_STUDY),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of proposals and trainings.  [default: 0]", rich_help_panel=_STUDY)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks trained at a time; 0: in this process, without Ray.  [default: as the machine allows]",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
+    cpus_per_trial: Annotated[
+        float | None, typer.Option(help="CPU cores of each.  [default: 1]", rich_help_panel=_MACHINE)
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(
+            help="GPUs of each, fractions allowed.  [default: 1 where there are any]", rich_help_panel=_MACHINE
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use a running Ray cluster, such as auto.", rich_help_panel=_MACHINE),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
+) -> None:
+    """Search networks for a budget; run it again to continue.
+
+    With no options the search runs on scikit-learn's handwritten digits.
+    """
+    given = {
+        "data": data,
+        "image_size": image_size,
+        "space": space,
+        "limits": _limits(flops, params, limit or []),
+        "trials": trials,
+        "time": time,
+        "epochs": epochs,
+        "workers": workers,
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": gpus_per_trial,
+        "sampler": sampler,
+        "seed": seed,
+        "ray_address": ray_address,
+        "skip_bad_images": skip_bad_images or None,
+    }
+    from bsconv_nas.cli.running import run_search
+
+    settings = _settings(config, given)
+    view = run_search(settings, study, directory, storage, download, show=not quiet and not as_json)
+    if as_json:
+        print_json(view.as_json())
+    else:
+        view.print_result(_command(sys.argv[1:]))
+    if view.interrupted:
+        raise typer.Exit(130)
+
+
+def _settings(config: str | None, given: dict[str, Any]) -> Any:
+    from bsconv_nas.study.settings import SearchSettings, find_recipe
+    from bsconv_nas.toml_files import check_toml
+
+    base = find_recipe(config).model_dump(exclude_none=True) if config else {}
+    options = {key: value for key, value in given.items() if value is not None and value != {}}
+    return check_toml({**base, **options}, SearchSettings, "options")
+
+
+def _limits(flops: str | None, params: str | None, others: list[str]) -> dict[str, float]:
+    limits: dict[str, float] = {}
+    if flops is not None:
+        limits["macs"] = parse_amount(flops, "--flops")
+    if params is not None:
+        limits["params"] = parse_amount(params, "--params")
+    for text in others:
+        name, separator, amount = text.partition("=")
+        if not separator:
+            raise UsageError(f"--limit {text!r} is not COST=AMOUNT; write for example --limit peak_activation=256k")
+        limits[name] = parse_amount(amount, f"--limit {name}")
+    return limits
+
+
+def _command(arguments: list[str]) -> str:
+    return "bsconv-nas " + shlex.join(arguments)

@@ -1,0 +1,126 @@
+"""`bsconv-nas spaces`."""
+
+import random
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.cli.console import JsonOption, out, print_json
+from bsconv_nas.errors import SpaceError, UsageError
+from bsconv_nas.limits import Limits
+from bsconv_nas.references import REFERENCES
+from bsconv_nas.space import extreme
+from bsconv_nas.space_file import find_space, space_names
+from bsconv_nas.units import format_amount, parse_amount
+
+_SAMPLES = 2_000
+
+app = typer.Typer(help="List the search spaces and look into one.", no_args_is_help=False)
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """List the search spaces and look into one."""
+    if context.invoked_subcommand is None:
+        list_spaces(as_json=False)
+
+
+@app.command("list")
+def list_spaces(as_json: JsonOption = False) -> None:
+    """List the packaged spaces."""
+    spaces = [find_space(name) for name in space_names()]
+    if as_json:
+        print_json([{"name": s.name, "title": s.title, "image_size": list(s.image_size)} for s in spaces])
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for header in ("space", "for images of", "title"):
+        table.add_column(header)
+    for space in spaces:
+        low, high = space.image_size
+        table.add_row(space.name, f"{low} to {high} px", space.title)
+    out.print(table)
+    out.print(
+        "`bsconv-nas spaces show NAME --flops 300M` tells more; `search --space` takes a name or a file of yours."
+    )
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A packaged space or a TOML file.")],
+    flops: Annotated[str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels.  [default: largest the space is for, up to 224]")
+    ] = None,
+    classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show number of networks, range of MACs, share under a budget, genes."""
+    definition = find_space(name)
+    side = image_size or min(224, definition.image_size[1])
+    if not 1 <= side <= 4096:
+        raise UsageError(f"--image-size is {side}; allowed: 1 to 4096")
+    space = ArchSpace(definition, (side, side), classes)
+    limits = Limits({"macs": parse_amount(flops, "--flops")} if flops else {})
+    facts = _facts(space, limits)
+    if as_json:
+        print_json(facts)
+        return
+    out.print(
+        f"[bold]{definition.name}[/bold]: {definition.title}\n{definition.description.strip()}\n", highlight=False
+    )
+    out.print(f"At {side}x{side} px with {classes} classes: {space_facts(space, limits)}", highlight=False)
+    out.print(_genes_table(space))
+    contained = ", ".join(facts["references"]) or "none at this size"
+    out.print(f"Hand-made networks in it: {contained}", highlight=False)
+
+
+def space_facts(space: ArchSpace, limits: Limits) -> str:
+    """One line: how many networks, which costs, how many within the limits."""
+    facts = _facts(space, limits)
+    least, most = facts["macs_range"]
+    text = f"{space.name}: {facts['networks']:.2g} networks of {format_amount(least)} to {format_amount(most)} MACs"
+    return f"{text}; {100 * facts['share_within_limits']:.3g} % of them within {limits}" if limits.bounds else text
+
+
+def _facts(space: ArchSpace, limits: Limits) -> dict[str, Any]:
+    rng = random.Random(0)
+    within = sum(limits.allow(space.cost(space.random(rng))) for _ in range(_SAMPLES))
+    cheapest = extreme(space, lambda genotype: space.cost(genotype)["macs"])
+    largest = extreme(space, lambda genotype: -space.cost(genotype)["macs"])
+    return {
+        "name": space.name,
+        "networks": space.size,
+        "genes": len(space.genes),
+        "macs_range": [int(space.cost(cheapest)["macs"]), int(space.cost(largest)["macs"])],
+        "limits": dict(limits.bounds),
+        "share_within_limits": within / _SAMPLES,
+        "references": _contained_references(space),
+    }
+
+
+def _contained_references(space: ArchSpace) -> list[str]:
+    names: list[str] = []
+    for name, reference in REFERENCES.items():
+        try:
+            space.encode(reference(space.image_size, space.num_classes))
+        except SpaceError:
+            continue
+        names.append(name)
+    return names
+
+
+def _genes_table(space: ArchSpace) -> Table:
+    """Genes with their choices; those of a stage's layers are shown once."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for header in ("gene", "choices"):
+        table.add_column(header)
+    for gene in space.genes:
+        stage, _, rest = gene.name.partition(".")
+        if rest.startswith("l") and not rest.startswith("l1."):
+            continue
+        name = f"{stage}.l*.{rest[3:]}" if rest.startswith("l1.") else gene.name
+        table.add_row(name, "  ".join(map(str, gene.choices)))
+    return table

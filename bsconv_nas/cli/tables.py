@@ -1,0 +1,99 @@
+"""Tables of networks and fronts for the terminal, and the same as plain data for JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from bsconv_nas.arch import ArchSpec
+from bsconv_nas.cost import Cost
+from bsconv_nas.study import Study, TrialRecord
+from bsconv_nas.units import MACS_LABEL, format_amount
+
+_BAR = 16
+
+
+def front_rows(study: Study) -> list[dict[str, Any]]:
+    """The front as plain data, by rising MACs."""
+    return [record_row(record) for record in study.front()]
+
+
+def record_row(record: TrialRecord) -> dict[str, Any]:
+    """One trial as plain data; `val_top1` is a fraction in [0, 1]."""
+    costs = {name: int(value) if value == int(value) else value for name, value in record.cost.items()}
+    return {
+        "trial": record.number,
+        "arch_id": record.identity,
+        **costs,
+        "val_top1": record.top1,
+        "seconds": round(record.seconds, 3),
+        "layers": summary(record.arch_spec()),
+    }
+
+
+def front_table(records: Sequence[TrialRecord], best: int | None = None) -> Table:
+    """Table of front members; the `best` trial is marked."""
+    table = Table(box=box.SIMPLE_HEAD, caption=f"MACs: {MACS_LABEL}", caption_justify="left", title_justify="left")
+    for header in ("trial", "network", "MACs", "params", "val top-1"):
+        table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
+    table.add_column("")
+    table.add_column("layers", no_wrap=True)
+    for record in records:
+        style = "bold green" if record.number == best else None
+        table.add_row(*_front_cells(record, records), style=style)
+    return table
+
+
+def _front_cells(record: TrialRecord, records: Sequence[TrialRecord]) -> list[str]:
+    params = record.cost.get("params")
+    return [
+        str(record.number),
+        record.identity,
+        format_amount(record.cost["macs"]),
+        format_amount(params) if params is not None else "",
+        percent(record.top1),
+        _bar(record.top1 or 0.0, [other.top1 or 0.0 for other in records]),
+        summary(record.arch_spec()),
+    ]
+
+
+def percent(top1: float | None) -> str:
+    """Accuracy in percent with two digits; a dash where there is none."""
+    return "-" if top1 is None else f"{100 * top1:.2f} %"
+
+
+def summary(arch: ArchSpec | None) -> str:
+    """The layer types in order, equal ones counted: `4U 2S-1/4`; with `+` where shortcuts are."""
+    if arch is None:
+        return ""
+    runs: list[tuple[str, int]] = []
+    for block in arch.blocks:
+        for layer in block.layers:
+            label = layer.label + ("+" if block.shortcut != "none" else "")
+            count = runs.pop()[1] if runs and runs[-1][0] == label else 0
+            runs.append((label, count + 1))
+    return " ".join(f"{count if count > 1 else ''}{label}" for label, count in runs)
+
+
+def cost_table(cost: Cost) -> Table:
+    """Per-layer table of a network."""
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, caption=f"MACs: {MACS_LABEL}", caption_justify="left")
+    table.add_column("layer", footer="total", no_wrap=True)
+    table.add_column("type", no_wrap=True)
+    table.add_column("output (C, H, W)", no_wrap=True)
+    table.add_column("MACs", f"{cost.macs:,}", justify="right", no_wrap=True)
+    table.add_column("params", f"{cost.params:,}", justify="right", no_wrap=True)
+    table.add_column("activations", f"{format_amount(cost.peak_activation)}B", justify="right", no_wrap=True)
+    for layer in cost.layers:
+        shape = ", ".join(map(str, layer.out_shape))
+        activations = f"{format_amount(layer.peak_activation)}B"
+        table.add_row(layer.name, layer.kind, shape, f"{layer.macs:,}", f"{layer.params:,}", activations)
+    return table
+
+
+def _bar(value: float, values: Sequence[float]) -> str:
+    """A bar from the least to the greatest value; at least one cell long."""
+    least, greatest = min(values), max(values)
+    share = 1.0 if greatest == least else (value - least) / (greatest - least)
+    return "━" * max(1, round(share * _BAR))
