@@ -1,0 +1,164 @@
+"""A user's own folder of images, in one of the shapes that `layout` describes."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bsconv_nas.data.image_size import choose_image_size
+from bsconv_nas.data.images import ImageData, Labels, TestData, image_data
+from bsconv_nas.data.layout import Layout, find_layout
+from bsconv_nas.data.listing import ImageFile, list_images, visible_folders
+from bsconv_nas.data.naming import listed, printable
+from bsconv_nas.data.options import LoadOptions
+from bsconv_nas.data.rows import Plan, load_rows
+from bsconv_nas.data.split import test_mask, validation_mask
+from bsconv_nas.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+
+def load_folder(source: str, options: LoadOptions) -> ImageData:
+    """Load the train part of a folder. Files of its test part are not opened.
+
+    A test folder is not even listed. Where the test part is split off, names have to be read, since they decide.
+
+    Raises:
+        DataError: see `load_search_data`.
+        StorageError: the cache folder cannot be written, or is full.
+    """
+    folder = _Folder.open(source)
+    train = folder.train_files()
+    image_size = options.image_size or choose_image_size(folder.layout.root, train)
+    if folder.layout.val is None:
+        rows = load_rows(folder.layout.root, train, _HoldOut(folder.classes), image_size, options)
+    else:
+        val = folder.files(folder.layout.val)
+        plan = _OwnValidation(folder.classes, frozenset(file.path for file in val))
+        rows = load_rows(folder.layout.root, train + val, plan, image_size, options)
+    labels, classes = _labels(rows.files), folder.class_names
+    return image_data(folder.name, rows.images, labels, rows.train_count, classes, rows.sha256, rows.skipped)
+
+
+def load_folder_test(source: str, options: LoadOptions) -> TestData:
+    """Load the test part of a folder, at the image size that `load_folder` takes.
+
+    Raises:
+        DataError: see `load_test_data`.
+        StorageError: the cache folder cannot be written, or is full.
+    """
+    folder = _Folder.open(source)
+    image_size = options.image_size or choose_image_size(folder.layout.root, folder.train_files())
+    rows = load_rows(folder.layout.root, folder.test_files(), _test_plan, image_size, options)
+    labels = _labels(rows.files)
+    labels.flags.writeable = False
+    return TestData(rows.images, labels, folder.class_names, rows.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder of images; `classes` are the names of its class folders."""
+
+    layout: Layout
+    classes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, source: str) -> "_Folder":
+        layout = find_layout(Path(os.path.expanduser(source)))
+        classes = tuple(visible_folders(layout.root / layout.train))
+        if len(classes) < 2:
+            found = f"only one class folder ({listed(classes)})" if classes else "no class folders"
+            raise DataError(
+                f"{found} in {str(layout.root / layout.train)!r}; at least 2 classes are needed, "
+                "each a folder of images: <class>/*.jpg"
+            )
+        return cls(layout, classes)
+
+    @property
+    def name(self) -> str:
+        return printable(str(self.layout.root))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(map(printable, self.classes))
+
+    def train_files(self) -> list[ImageFile]:
+        files = list_images(self.layout.root, self.layout.train, _numbered(self.classes))
+        return files if self.layout.test is not None else _split_off(files)[0]
+
+    def test_files(self) -> list[ImageFile]:
+        if self.layout.test is not None:
+            return self.files(self.layout.test, all_classes=False)
+        return _split_off(list_images(self.layout.root, self.layout.train, _numbered(self.classes)))[1]
+
+    def files(self, part: str, *, all_classes: bool = True) -> list[ImageFile]:
+        """Images of a part that has the class folders of the train part, or some of them."""
+        names = visible_folders(self.layout.root / part)
+        labels = _numbered(self.classes)
+        unknown = [name for name in names if name not in labels]
+        if unknown:
+            raise DataError(
+                f"class folder {listed(unknown)} in {part!r} of {self.name!r} is not in {self.layout.train!r}; "
+                "use the same class folders in all parts"
+            )
+        missing = [name for name in self.classes if name not in names]
+        if missing and all_classes:
+            raise DataError(f"{part!r} of {self.name!r} lacks class folder {listed(missing)}; add it with its images")
+        if missing:
+            _log.warning("%r of %r has no images of class %s", part, self.name, listed(missing))
+        return list_images(self.layout.root, part, {name: labels[name] for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class _HoldOut:
+    """Training images first, then those held out of them; each sorted."""
+
+    classes: tuple[str, ...]
+
+    def __call__(self, files: list[ImageFile]) -> Plan:
+        held_out = validation_mask([file.path for file in files], _labels(files), self.classes)
+        train, val = _divided(files, held_out.tolist())
+        return Plan(train + val, len(train))
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnValidation:
+    """Training images first, then those of the validation folder; each sorted."""
+
+    classes: tuple[str, ...]
+    val_paths: frozenset[str]
+
+    def __call__(self, files: list[ImageFile]) -> Plan:
+        train, val = _divided(files, [file.path in self.val_paths for file in files])
+        for what, part in (("training", train), ("validation", val)):
+            missing = sorted(set(range(len(self.classes))) - {file.label for file in part})
+            if missing:
+                names = listed([self.classes[label] for label in missing])
+                raise DataError(f"class {names} has 0 readable {what} images; at least 1 is needed; add images")
+        return Plan(train + val, len(train))
+
+
+def _test_plan(files: list[ImageFile]) -> Plan:
+    if not files:
+        raise DataError("the test part has 0 readable images; at least 1 is needed; add a folder test/<class>/*.jpg")
+    return Plan(files, 0)
+
+
+def _split_off(files: list[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:
+    return _divided(files, test_mask([file.path for file in files], _labels(files)).tolist())
+
+
+def _divided(files: list[ImageFile], second: list[bool]) -> tuple[list[ImageFile], list[ImageFile]]:
+    pairs = list(zip(files, second, strict=True))
+    return [file for file, is_second in pairs if not is_second], [file for file, is_second in pairs if is_second]
+
+
+def _labels(files: Sequence[ImageFile]) -> Labels:
+    return np.fromiter((file.label for file in files), dtype=np.int64, count=len(files))
+
+
+def _numbered(classes: Sequence[str]) -> dict[str, int]:
+    return {name: label for label, name in enumerate(classes)}
