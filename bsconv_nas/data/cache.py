@@ -96,7 +96,7 @@ class ArrayFile:
 
     def write(self, rows: Images) -> None:
         """Append rows (n, H, W, 3)."""
-        data = np.ascontiguousarray(rows)
+        data = np.ascontiguousarray(rows).data
         self._hash.update(data)
         try:
             self._stream.write(data)

@@ -1,5 +1,6 @@
 """The data sets known by name, and how images are loaded from them or from a folder."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +59,11 @@ def find_dataset(source: str | None) -> Dataset:
         return DATASETS[DEFAULT]
     if source in DATASETS:
         return DATASETS[source]
-    path = Path(source).expanduser()
-    if source and path.is_dir():
+    path = os.path.expanduser(source)
+    if os.path.isdir(path):
         return FOLDER
     shown = printable(source)
-    if source and path.exists():
+    if os.path.exists(path):
         raise DataError(f"data '{shown}' is a file; give a folder with the images of each class in a folder of its own")
     if "/" in source or source.startswith("~"):
         raise DataError(f"data folder '{shown}' does not exist; check the path")

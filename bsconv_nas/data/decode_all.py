@@ -4,7 +4,7 @@ import itertools
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -64,7 +64,7 @@ def batch_rows(image_size: int) -> int:
 
 
 @contextmanager
-def _pillow_warnings() -> Iterator[None]:
+def _pillow_warnings() -> Generator[None]:
     """Filters that the threads share: what Pillow says about odd metadata is of no use to the reader of a log."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -4,6 +4,7 @@ Small enough (0.35 MB) to be held in memory by each process instead of in the ca
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,7 +25,7 @@ def load_digits(source: str, options: LoadOptions) -> ImageData:
     held_out = validation_mask([names[row] for row in train_part], labels[train_part], _CLASSES)
     order = np.concatenate([train_part[~held_out], train_part[held_out]])
     images, labels = images[order], labels[order]
-    sha256 = hashlib.sha256(images).hexdigest()
+    sha256 = hashlib.sha256(images.data).hexdigest()
     return image_data(source, images, labels, int(np.count_nonzero(~held_out)), _CLASSES, sha256)
 
 
@@ -41,9 +42,10 @@ def load_digits_test(source: str, options: LoadOptions) -> TestData:
 def _read(image_size: int | None) -> tuple[Images, Labels, list[str]]:
     from sklearn import datasets  # Takes a second to import, and only this data set needs it.
 
-    pixels, targets = datasets.load_digits(return_X_y=True)
-    grey = np.rint(pixels.reshape(-1, 8, 8) * (255 / _MAX_VALUE)).astype(np.uint8)
+    digits: Any = datasets.load_digits()
+    grey = np.rint(digits.images * (255 / _MAX_VALUE)).astype(np.uint8)
     if image_size is not None:
         grey = np.stack([np.asarray(square(Image.fromarray(digit), image_size)) for digit in grey])
     images = np.repeat(grey[..., None], 3, axis=3)
-    return images, targets.astype(np.int64), [f"{row:04d}" for row in range(len(images))]
+    labels = np.asarray(digits.target, dtype=np.int64)
+    return images, labels, [f"{row:04d}" for row in range(len(images))]

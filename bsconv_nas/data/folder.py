@@ -1,6 +1,7 @@
 """A user's own folder of images, in one of the shapes that `layout` describes."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class _Folder:
 
     @classmethod
     def open(cls, source: str) -> "_Folder":
-        layout = find_layout(Path(source).expanduser())
+        layout = find_layout(Path(os.path.expanduser(source)))
         classes = tuple(visible_folders(layout.root / layout.train))
         if len(classes) < 2:
             found = f"only one class folder ({listed(classes)})" if classes else "no class folders"

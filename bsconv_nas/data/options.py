@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bsconv_nas.errors import DataError
 
@@ -37,7 +38,7 @@ class LoadOptions:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        size: object = self.image_size
+        size: Any = self.image_size
         if size is None:
             return
         if not isinstance(size, int) or isinstance(size, bool) or not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE:

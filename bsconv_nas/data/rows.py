@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bsconv_nas.data.cache import ArrayFile, CacheEntry, cache_key, read_entry
-from bsconv_nas.data.decode import UnreadableImageError, decode_image
 from bsconv_nas.data.decode_all import batch_rows, decode_all
 from bsconv_nas.data.images import Images
 from bsconv_nas.data.listing import ImageFile
@@ -92,16 +91,13 @@ def _keep_readable(
 
 def _some_readable_now(root: Path, entry: CacheEntry, image_size: int) -> bool:
     """True if a file noted as unreadable is not: rights or a network drive may have been the reason."""
-    for path in entry.info["bad"]:
-        full = os.path.join(root, path)
-        if not os.path.isfile(full):
-            continue
-        try:
-            decode_image(full, image_size)
-        except UnreadableImageError:
-            continue
-        return True
-    return False
+    paths = [os.path.join(root, path) for path in entry.info["bad"]]
+    files = [path if os.path.isfile(path) else None for path in paths]
+    return len(decode_all(files, image_size, _forget, None)) < len(files)
+
+
+def _forget(images: Images) -> None:
+    """Where only the errors matter."""
 
 
 def _report(root: Path, bad: Mapping[str, str], total: int, options: LoadOptions) -> None:

@@ -35,7 +35,7 @@ def validation_mask(names: Sequence[str], labels: Labels, classes: Sequence[str]
         DataError: a class with fewer than two images.
     """
     counts = np.bincount(labels, minlength=len(classes))
-    small = [f"{classes[i]!r} has {counts[i]}" for i in np.flatnonzero(counts < _MIN_PER_CLASS)]
+    small = [f"{name!r} has {count}" for name, count in zip(classes, counts, strict=True) if count < _MIN_PER_CLASS]
     if small:
         raise DataError(
             f"too few readable training images: class {listed(small)}; at least {_MIN_PER_CLASS} are needed "
