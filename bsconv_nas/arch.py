@@ -70,6 +70,7 @@ class LayerSpec:
         if LAYER_TYPES[self.type].takes_p:
             if self.p is None or not is_number(self.p) or not 0 < self.p <= 1:
                 refuse(f"p of a {self.type} layer", self.p, "a ratio in (0, 1], for example 0.25")
+            object.__setattr__(self, "p", float(self.p))  # 1 and 1.0 are one value: they must be one text too
         elif self.p is not None:
             refuse(f"p of a {self.type} layer", self.p, "null: this type has no p")
         check_channels("out_channels", self.out_channels)
@@ -149,11 +150,12 @@ class HeadSpec:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.channels != 0:
+        if not is_int(self.channels) or self.channels != 0:
             check_channels("head channels", self.channels)
         check_activation(self.activation)
         if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             refuse("dropout", self.dropout, "0 to below 1")
+        object.__setattr__(self, "dropout", self.dropout + 0.0)  # 0, 0.0 and -0.0 are one value: one text too
 
 
 @dataclass(frozen=True, slots=True)
