@@ -14,7 +14,12 @@ RATIOS = st.one_of(st.sampled_from((1 / 8, 1 / 6, 1 / 4, 1 / 2, 1.0)), st.floats
 IMAGE_SIDES = st.integers(1, 33)
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from((10**400, -(10**30))),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from((10**400, -(10**30))),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )

@@ -31,19 +31,23 @@ BAD_VALUES: list[tuple[Callable[..., Any], str, tuple[Any, ...]]] = [
     (lambda v: LayerSpec("U", v), "out_channels", NO_INT),
     (lambda v: LayerSpec("U", 8, v), "kernel_size", (0, 2, 4, -3, 33, True, 3.0, "3", None, (3, 3), 10**400 + 1)),
     (lambda v: LayerSpec("U", 8, stride=v), "stride", (0, 3, -1, True, 1.0, 2.0, "1", None, (1, 1))),
-    (lambda v: LayerSpec("S", 8, p=v), "p of a S layer", (None, 0, -0.5, 1.001, float("nan"), float("inf"), True, "1/4", 10**400, [])),
+    (
+        lambda v: LayerSpec("S", 8, p=v),
+        "p of a S layer",
+        (None, 0, -0.5, 1.001, float("nan"), float("inf"), True, "1/4", 10**400, []),
+    ),
     (lambda v: LayerSpec("U", 8, p=v), "p of a U layer", (0.25, 0, 1, False, "", [])),
     (lambda v: LayerSpec("U", 8, inner_bn=v), "inner_bn", (0, 1, None, "true", [])),
     (lambda v: LayerSpec("U", 8, se=v), "se", (0, 1, None, "true", [])),
     (lambda v: LayerSpec("U", 8, activation=v), "activation", NO_NAME),
-    (lambda v: BlockSpec(v), "layers of a block", ([LAYER], LAYER, None, "U", (LAYER, None), (BLOCK,))),
-    (lambda v: BlockSpec(v), "block", ((), (LAYER, LayerSpec("U", 8, stride=2)))),
+    (BlockSpec, "layers of a block", ([LAYER], LAYER, None, "U", (LAYER, None), (BLOCK,))),
+    (BlockSpec, "block", ((), (LAYER, LayerSpec("U", 8, stride=2)))),
     (lambda v: BlockSpec((LAYER,), v), "shortcut", ("Identity", "", None, True, [], 10**5_000)),
-    (lambda v: StemSpec(v), "stem out_channels", NO_INT),
+    (StemSpec, "stem out_channels", NO_INT),
     (lambda v: StemSpec(8, v), "kernel_size", (2, 0, 33, True, None)),
     (lambda v: StemSpec(8, stride=v), "stride", (0, 3, True, None)),
     (lambda v: StemSpec(8, activation=v), "activation", NO_NAME),
-    (lambda v: HeadSpec(v), "head channels", (-1, 16_385, False, True, 0.0, 8.0, "0", None, [])),
+    (HeadSpec, "head channels", (-1, 16_385, False, True, 0.0, 8.0, "0", None, [])),
     (lambda v: HeadSpec(8, v), "activation", NO_NAME),
     (lambda v: HeadSpec(dropout=v), "dropout", (1, 1.0, -0.1, True, False, None, "0", float("nan"), 10**400)),
     (
@@ -62,7 +66,11 @@ BAD_VALUES: list[tuple[Callable[..., Any], str, tuple[Any, ...]]] = [
 
 @pytest.mark.parametrize(
     ("make", "what", "value"),
-    [pytest.param(make, what, value, id=f"{what}-{number}") for make, what, values in BAD_VALUES for number, value in enumerate(values)],
+    [
+        pytest.param(make, what, value, id=f"{what}-{number}")
+        for make, what, values in BAD_VALUES
+        for number, value in enumerate(values)
+    ],
 )
 def test_invalid_values_are_refused_with_a_short_line(make: Callable[..., Any], what: str, value: Any) -> None:
     with pytest.raises(ArchError, match=f"^{re.escape(what)} is .*; allowed: ") as caught:
@@ -141,7 +149,14 @@ def test_every_field_counts_for_equality_and_identity() -> None:
     others += [{**data, "stem": {**data["stem"], "stride": 1}}, {**data, "head": {**data["head"], "dropout": 0.1}}]
     first, *rest = data["blocks"]
     layer, *more = first["layers"]
-    for key, value in {"p": 0.5, "kernel_size": 5, "se": False, "inner_bn": False, "stride": 1, "activation": "relu"}.items():
+    for key, value in {
+        "p": 0.5,
+        "kernel_size": 5,
+        "se": False,
+        "inner_bn": False,
+        "stride": 1,
+        "activation": "relu",
+    }.items():
         others.append({**data, "blocks": [{**first, "layers": [{**layer, key: value}, *more]}, *rest]})
     others.append({**data, "blocks": [{**first, "shortcut": "none"}, *rest]})
     specs = [ArchSpec.from_dict(other) for other in others]
@@ -172,7 +187,10 @@ def _text(**changes: Any) -> str:
         (_text(blocks={}), "blocks is {}; allowed: a JSON array"),
         (_text(blocks=[{}]), r"blocks\[0\] lacks 'layers'"),
         (_text(blocks=[{"layers": [{"type": "U"}]}]), r"blocks\[0\]\.layers\[0\] lacks 'out_channels'"),
-        (_text(blocks=[{"layers": [{"type": "Q", "out_channels": 8}]}]), r"blocks\[0\]\.layers\[0\]: layer type is 'Q'"),
+        (
+            _text(blocks=[{"layers": [{"type": "Q", "out_channels": 8}]}]),
+            r"blocks\[0\]\.layers\[0\]: layer type is 'Q'",
+        ),
         (_text(blocks=[{"layers": [], "shortcut": "none"}]), "block is 'no layers'"),
         (_text(blocks=[{"layer": []}]), "unknown key 'layer'; did you mean 'layers'"),
         (_text(image_size=32), "image_size is 32; allowed: a JSON array"),

@@ -14,7 +14,9 @@ def _full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize(("content", "stored"), [("zwölf\n", "zwölf\n".encode()), (b"\x00\xff", b"\x00\xff"), ("", b"")])
+@pytest.mark.parametrize(
+    ("content", "stored"), [("zwölf\n", "zwölf\n".encode()), (b"\x00\xff", b"\x00\xff"), ("", b"")]
+)
 def test_content_is_written_as_given(tmp_path: Path, content: str | bytes, stored: bytes) -> None:
     path = tmp_path / "new" / "folder" / "result.json"
     write_atomic(path, content)

@@ -77,13 +77,24 @@ def test_a_written_amount_is_stable(value: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1 h 30 m", 5400), ("2D", 172_800), ("1.5h", 5400), ("45", 45), ("0.5", 0.5)],
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("1 h 30 m", 5400),
+        ("2D", 172_800),
+        ("1.5h", 5400),
+        ("45", 45),
+        ("0.5", 0.5),
+    ],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0s", "-5s", "5x", "1h 30", "h", "nan", "inf", "5ms", "1m2", "1h,30m", "9" * 400])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0s", "-5s", "5x", "1h 30", "h", "nan", "inf", "5ms", "1m2", "1h,30m", "9" * 400]
+)
 def test_bad_durations_are_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError, match=r"--time.*1h30m"):
         parse_duration(text, "--time")
