@@ -91,7 +91,7 @@ def test_limits_themselves_are_allowed() -> None:
     ids=["channels", "stride"],
 )
 def test_an_identity_shortcut_joins_equal_shapes_only(block: BlockSpec) -> None:
-    with pytest.raises(ArchError, match="identity shortcut of block 1 .*projection"):
+    with pytest.raises(ArchError, match=r"identity shortcut of block 1 .*projection"):
         ArchSpec((32, 32), 10, STEM, (BLOCK, block))
     ArchSpec((32, 32), 10, STEM, (BLOCK, dataclasses.replace(block, shortcut="projection")))
 

@@ -82,5 +82,5 @@ def test_a_folder_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_plain_data_is_named_in_its_errors() -> None:
-    with pytest.raises(UsageError, match="^the defaults: lacks 'name'"):
+    with pytest.raises(UsageError, match=r"^the defaults: lacks 'name'"):
         check_toml({}, Outer, "the defaults")
