@@ -19,12 +19,16 @@ from bsconv_nas.arch_checks import (
     check_bool,
     check_channels,
     check_kernel_size,
+    check_kind,
+    check_name,
     check_stride,
+    check_tuple,
     is_int,
     is_number,
     mapping,
     refuse,
     sequence,
+    shown,
 )
 from bsconv_nas.errors import ArchError
 from bsconv_nas.files import canonical_json
@@ -65,11 +69,11 @@ class LayerSpec:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        if self.type not in LAYER_TYPES:
-            refuse("layer type", self.type, did_you_mean(str(self.type), LAYER_TYPES))
+        check_name("layer type", self.type, LAYER_TYPES)
         if LAYER_TYPES[self.type].takes_p:
             if self.p is None or not is_number(self.p) or not 0 < self.p <= 1:
                 refuse(f"p of a {self.type} layer", self.p, "a ratio in (0, 1], for example 0.25")
+            object.__setattr__(self, "p", float(self.p))  # 1 and 1.0 are one value: they must be one text too
         elif self.p is not None:
             refuse(f"p of a {self.type} layer", self.p, "null: this type has no p")
         check_channels("out_channels", self.out_channels)
@@ -100,12 +104,12 @@ class BlockSpec:
     shortcut: str = "none"
 
     def __post_init__(self) -> None:
+        check_tuple("layers of a block", self.layers, LayerSpec)
         if not self.layers:
             refuse("block", "no layers", "at least one layer")
         if any(layer.stride != 1 for layer in self.layers[1:]):
             refuse("block", "a stride after its first layer", "a stride in the first layer only")
-        if self.shortcut not in SHORTCUTS:
-            refuse("shortcut", self.shortcut, did_you_mean(str(self.shortcut), SHORTCUTS))
+        check_name("shortcut", self.shortcut, SHORTCUTS)
 
     @property
     def out_channels(self) -> int:
@@ -149,11 +153,12 @@ class HeadSpec:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.channels != 0:
+        if not is_int(self.channels) or self.channels != 0:
             check_channels("head channels", self.channels)
         check_activation(self.activation)
         if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             refuse("dropout", self.dropout, "0 to below 1")
+        object.__setattr__(self, "dropout", self.dropout + 0.0)  # 0, 0.0 and -0.0 are one value: one text too
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +182,14 @@ class ArchSpec:
     in_channels: int = 3
 
     def __post_init__(self) -> None:
+        check_tuple("image_size", self.image_size, int)
         if len(self.image_size) != 2 or not all(is_int(s) and 1 <= s <= MAX_IMAGE_SIZE for s in self.image_size):
             refuse("image_size", list(self.image_size), f"[height, width], each 1 to {MAX_IMAGE_SIZE}")
         check_channels("num_classes", self.num_classes)
         check_channels("in_channels", self.in_channels)
+        check_kind("stem", self.stem, StemSpec)
+        check_tuple("blocks", self.blocks, BlockSpec)
+        check_kind("head", self.head, HeadSpec)
         if sum(len(block.layers) for block in self.blocks) > MAX_LAYERS:
             refuse("blocks", "more layers", f"at most {MAX_LAYERS} layers")
         for number, (channels, block) in enumerate(self.blocks_with_inputs()):
@@ -226,7 +235,7 @@ class ArchSpec:
             ArchError: missing or unknown keys, a newer schema, values out of range.
         """
         version = mapping(data, "architecture").get("schema_version")
-        if version != SCHEMA_VERSION:
+        if not is_int(version) or version != SCHEMA_VERSION:
             refuse("schema_version", version, f"{SCHEMA_VERSION}; a newer file needs a newer bsconv-nas")
         values = {key: value for key, value in data.items() if key != "schema_version"}
         _check_keys(cls, values, "architecture")
@@ -251,7 +260,7 @@ class ArchSpec:
             refuse("architecture file", f"{len(text)} characters", f"at most {_MAX_JSON_CHARACTERS}")
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: also a number of over 4300 digits
             raise ArchError(f"architecture is not JSON: {error}; expected what ArchSpec.to_json writes") from error
         return cls.from_dict(data)
 
@@ -285,7 +294,7 @@ def _check_keys(cls: type, data: Mapping[str, Any], where: str) -> None:
     known = cls.__dataclass_fields__  # type: ignore[attr-defined]
     for key in data:
         if key not in known:
-            raise ArchError(f"{where} has an unknown key {key!r}; {did_you_mean(key, known)}")
+            raise ArchError(f"{where} has an unknown key {shown(key)}; {did_you_mean(key, known)}")
     required = [f.name for f in fields(cls) if f.default is MISSING]
     for key in required:
         if key not in data:

@@ -1,6 +1,6 @@
 """The checks of architecture values: each refuses with what it found and what is allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from bsconv_nas.errors import ArchError
@@ -55,11 +55,33 @@ def check_bool(name: str, value: Any) -> None:
         refuse(name, value, "true or false")
 
 
+def check_name(what: str, value: Any, known: Collection[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        refuse(what, value, did_you_mean(value if isinstance(value, str) else "", known))
+
+
 def check_activation(value: Any) -> None:
-    if value not in ACTIVATIONS:
-        refuse("activation", value, did_you_mean(str(value), ACTIVATIONS))
+    check_name("activation", value, ACTIVATIONS)
+
+
+def check_kind(what: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        refuse(what, value, f"a value of type {kind.__name__}")
+
+
+def check_tuple(what: str, value: Any, kind: type) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+        refuse(what, value, f"a tuple of {kind.__name__}")
 
 
 def refuse(what: str, value: Any, allowed: str) -> NoReturn:
-    text = repr(value)
-    raise ArchError(f"{what} is {text if len(text) < 80 else text[:77] + '...'}; allowed: {allowed}")
+    raise ArchError(f"{what} is {shown(value)}; allowed: {allowed}")
+
+
+def shown(value: Any) -> str:
+    """The value as short text for an error, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of over 4300 digits, a value nested too deeply
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) < 80 else text[:77] + "..."

@@ -105,7 +105,7 @@ class ArchSpace(GeneSpace):
         values: dict[str, Choice] = {
             "stem": arch.stem.out_channels,
             "shortcut": shortcut,
-            "se": layers[0].se if layers else False,
+            "se": layers[0].se if layers else self._choices["se"][0],
             "activation": arch.stem.activation,
             "head": arch.head.channels,
         }

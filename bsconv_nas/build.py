@@ -42,7 +42,7 @@ def build(arch: ArchSpec, seed: int | None = None) -> Network:
     if seed is None:
         return _initialised(Network(arch))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that reseeds every CUDA device as well
         return _initialised(Network(arch))
 
 

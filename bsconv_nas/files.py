@@ -2,7 +2,8 @@
 
 import json
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,19 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         StorageError: the disk is full, or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary: str | None = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}; make room or choose another folder, "
             "then run the same command again: what is stored is kept"
         ) from error
+    finally:
+        with suppress(OSError):  # already gone when it has become `path`
+            temporary.unlink()

@@ -91,11 +91,10 @@ class GeneSpace:
         Raises:
             SpaceError: a cost that is not a finite number.
         """
-        costs = {name: float(value) for name, value in self._cost(genotype).items()}
-        for name, value in costs.items():
-            if not math.isfinite(value):
-                raise SpaceError(f"cost {name!r} of {genotype} is {value}; allowed: finite numbers")
-        return costs
+        found = self._cost(genotype)
+        if not isinstance(found, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpaceError(f"the cost of {genotype} is {found!r}; return costs by name, for example {{'macs': 12e6}}")
+        return {name: _finite(value, f"cost {name!r} of {genotype}") for name, value in found.items()}
 
     def canonical(self, genotype: Genotype) -> Genotype:
         """The one genotype that stands for all that give the same network; here, itself."""
@@ -154,19 +153,19 @@ class GeneSpace:
         return self.check([params[gene.name] for gene in self.genes])
 
 
-def extreme(space: GeneSpace, score: Callable[[Genotype], float], starts: int = 3) -> Genotype:
+def extreme(space: GeneSpace, score: Callable[[Genotype], float], starts: int = 16) -> Genotype:
     """The genotype with the least `score`. Deterministic.
 
-    Exact by enumeration in spaces of up to `ENUMERABLE` genotypes; beyond, by coordinate descent from several starts,
-    which is exact where genes act monotonically on the score, as they do on costs.
+    Exact by enumeration in spaces of up to `ENUMERABLE` genotypes. Beyond, by coordinate descent from the first
+    choices, the last ones and random genotypes. One start alone may end in a local optimum, because genes interact: a
+    stage of depth 0 takes its stride along, so the stages behind it run at a higher resolution.
     """
     if space.size <= ENUMERABLE:
         return min(space.enumerate(), key=score)
     rng = random.Random(0)
-    first = space.canonical(tuple(gene.choices[0] for gene in space.genes))
-    ends = [_descend(space, score, first)]
-    ends += [_descend(space, score, space.random(rng)) for _ in range(starts - 1)]
-    return min(ends, key=score)
+    corners = [space.canonical(tuple(gene.choices[end] for gene in space.genes)) for end in (0, -1)]
+    begins = [*corners, *(space.random(rng) for _ in range(starts - len(corners)))]
+    return min((_descend(space, score, begin) for begin in begins), key=score)
 
 
 def _descend(space: GeneSpace, score: Callable[[Genotype], float], genotype: Genotype) -> Genotype:
@@ -183,15 +182,26 @@ def _descend(space: GeneSpace, score: Callable[[Genotype], float], genotype: Gen
     return genotype
 
 
+def _finite(value: float, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SpaceError(f"{what} is {value!r}; allowed: finite numbers")
+    return number
+
+
 def _gene(name: str, choices: Sequence[Choice], categorical: bool) -> Gene:
     values = tuple(choices)
     if not values:
         raise SpaceError(f"gene {name!r} has no choices; give at least one")
-    if len(set(map(repr, values))) != len(values):
-        raise SpaceError(f"gene {name!r} repeats a choice: {', '.join(map(str, values))}; list each once")
     for value in values:
-        if not isinstance(value, str | int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpaceError(f"gene {name!r} has the choice {value!r}; allowed: text, numbers, true, false")
+        known_type = isinstance(value, str | int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not known_type or (isinstance(value, float) and not math.isfinite(value)):
+            raise SpaceError(f"gene {name!r} has the choice {value!r}; allowed: text, finite numbers, true, false")
+    if len(set(values)) != len(values):  # 1, 1.0 and True are one key of a set or a dict, so one choice
+        raise SpaceError(f"gene {name!r} repeats a choice: {', '.join(map(str, values))}; list each once")
     numbers = [v for v in values if not isinstance(v, str | bool)]
     ordinal = len(numbers) == len(values) and numbers == sorted(numbers) and not categorical
     return Gene(name, values, ordinal)

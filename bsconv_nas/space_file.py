@@ -34,13 +34,17 @@ def _conv_label(label: str) -> str:
     takes_p = LAYER_TYPES[kind].takes_p
     if takes_p != bool(separator):
         raise ValueError(f"write {kind}-1/4 (with a ratio)" if takes_p else f"write {kind} (it has no ratio)")
-    if takes_p and (not re.fullmatch(r"\d{1,3}(/\d{1,3})?", ratio) or not 0 < _fraction(ratio) <= 1):
+    if takes_p and (not re.fullmatch(r"[1-9][0-9]{0,2}(/[1-9][0-9]{0,2})?", ratio) or Fraction(ratio) > 1):
         raise ValueError(f"ratio {ratio!r} of {kind}: allowed are fractions up to 1, for example {kind}-1/4")
+    if takes_p and ratio != str(Fraction(ratio)):
+        raise ValueError(f"write {kind}-{Fraction(ratio)}, the ratio in lowest terms")
     return label
 
 
-def _fraction(text: str) -> Fraction:
-    return Fraction(text) if not text.endswith("/0") else Fraction(0)
+def _range(value: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= value[0] <= value[1]:
+        raise ValueError("allowed: [least, greatest], both at least 1")
+    return value
 
 
 def _odd(value: int) -> int:
@@ -87,7 +91,7 @@ class StageChoices(TomlModel):
     stride: Literal[1, 2]
     depth: Annotated[tuple[Annotated[int, Field(ge=0, le=64)], ...], Listed, Choices]
     width: Annotated[tuple[Channels, ...], Listed, Choices]
-    kernel_size: Annotated[tuple[Kernel, ...], Listed] = ()
+    kernel_size: Annotated[tuple[Kernel, ...], Listed, Choices] | None = None
 
 
 class SpaceFile(TomlModel):
@@ -97,7 +101,7 @@ class SpaceFile(TomlModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     title: str
     description: str = ""
-    image_size: Annotated[tuple[int, int], Listed]
+    image_size: Annotated[tuple[int, int], Listed, AfterValidator(_range)]
     stem: StemChoices
     layers: LayerChoices
     network: NetworkChoices = NetworkChoices()
@@ -125,7 +129,7 @@ def find_space(name_or_path: str) -> SpaceFile:
 
 
 def space_for_images(height: int, width: int) -> str:
-    """Name of the packaged space made for images of this size: by the shorter side, the largest space that fits."""
+    """Name of the packaged space made for images of this size, by the shorter side; beyond all, the largest one."""
     side = min(height, width)
     spaces = [find_space(name) for name in space_names()]
     fitting = [space for space in spaces if space.image_size[0] <= side <= space.image_size[1]]

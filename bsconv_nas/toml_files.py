@@ -33,7 +33,7 @@ def read_toml(path: Path, model: type[_Model]) -> _Model:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: bad syntax, not UTF-8, over 4300 digits
         raise UsageError(f"{path} is not TOML: {error}") from error
     return check_toml(data, model, str(path))
 
@@ -47,7 +47,9 @@ def check_toml(data: dict[str, Any], model: type[_Model], where: str) -> _Model:
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()
+    # A misspelt key is reported twice, as missing and as unknown: only the second says what to do.
+    problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])
     place = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])

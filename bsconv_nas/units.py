@@ -28,6 +28,8 @@ def parse_amount(text: str, what: str = "amount") -> int:
     if match is None or suffix not in _SUFFIXES:
         raise UsageError(f"{what} {text!r} is not an amount; write a number with k, M, G or T, for example 300M")
     value = float(match[1]) * 10.0 ** int(match[2] or 0) * _SUFFIXES[suffix]
+    if not math.isfinite(value):
+        raise UsageError(f"{what} is too large; write for example 300M")
     if value < 1:
         raise UsageError(f"{what} {text!r} must be at least 1; write for example 300M")
     return round(value)
@@ -63,13 +65,15 @@ def parse_duration(text: str, what: str = "duration") -> float:
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     else:
         raise UsageError(f"{what} {text!r} is not a duration; write for example 90s, 30m or 1h30m")
-    if seconds <= 0:
-        raise UsageError(f"{what} {text!r} must be longer than zero; write for example 90s, 30m or 1h30m")
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{what} {text!r} must be longer than zero and finite; write for example 90s, 30m or 1h30m")
     return seconds
 
 
 def format_duration(seconds: float) -> str:
     """Write a duration in the two largest units that matter: 5025 s becomes `1h24m`."""
+    if not math.isfinite(seconds):
+        return str(seconds)
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
     minutes = round(seconds / 60)

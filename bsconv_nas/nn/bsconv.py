@@ -106,9 +106,10 @@ def orthonormal_loss(model: nn.Module, alpha: float = 0.1) -> Tensor:
     """
     losses: list[Tensor] = []
     for module in model.modules():
-        weight_of = getattr(module, "orthonormal_weight", None)
+        # Of the class: torch.compile's wrapper also answers with the methods of what it wraps, which would count twice.
+        weight_of = getattr(type(module), "orthonormal_weight", None)
         if weight_of is not None:
-            weight = weight_of()
+            weight = weight_of(module)
             identity = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
             losses.append(torch.linalg.matrix_norm(weight @ weight.T - identity))
     if losses:
