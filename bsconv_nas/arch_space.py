@@ -41,7 +41,9 @@ class ArchSpace(GeneSpace):
 
     def description(self) -> dict[str, object]:
         network = [list(self.image_size), self.num_classes, self.in_channels]
-        definition = self.definition.model_dump(mode="json", exclude={"name", "title", "description"})
+        definition = self.definition.model_dump(
+            mode="json", exclude={"name", "title", "description", "image_size", "usual_size"}
+        )
         return {"network": network, "definition": definition}
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bsconv_nas.arch_checks import ACTIVATIONS, MAX_CHANNELS, MAX_KERNEL_SIZE
+from bsconv_nas.arch_checks import ACTIVATIONS, MAX_CHANNELS, MAX_IMAGE_SIZE, MAX_KERNEL_SIZE
 from bsconv_nas.errors import UsageError
 from bsconv_nas.layer_types import LAYER_TYPES
 from bsconv_nas.recipes import recipe_folder
@@ -95,13 +95,16 @@ class StageChoices(TomlModel):
 
 
 class SpaceFile(TomlModel):
-    """A search space as written in TOML; `image_size` is the range of image sizes (pixels) it is made for."""
+    """A search space as written in TOML; `image_size` is the range of image sizes (pixels) it is offered for, `usual_size` the one
+    that its description speaks of.
+    """
 
     schema_version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     title: str
     description: str = ""
     image_size: Annotated[tuple[int, int], Listed, AfterValidator(_range)]
+    usual_size: Annotated[int, Field(ge=1, le=MAX_IMAGE_SIZE)] | None = None
     stem: StemChoices
     layers: LayerChoices
     network: NetworkChoices = NetworkChoices()

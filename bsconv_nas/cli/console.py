@@ -8,8 +8,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+# Without a terminal there is no width to keep to: 120 columns leave every table whole.
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DirOption = Annotated[Path, typer.Option("--dir", help="Folder of studies.", metavar="FOLDER")]

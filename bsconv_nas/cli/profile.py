@@ -44,7 +44,7 @@ def profile(
         return
     height, width = arch.image_size
     out.print(f"{title}: network {arch.arch_id}, {height}x{width} px, {arch.num_classes} classes", highlight=False)
-    out.print(cost_table(cost))
+    out.print(cost_table(arch, cost))
 
 
 def read_arch(path: Path) -> ArchSpec:

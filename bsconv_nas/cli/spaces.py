@@ -51,15 +51,13 @@ def list_spaces(as_json: JsonOption = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A packaged space or a TOML file.")],
     flops: Annotated[str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget.")] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Pixels.  [default: largest the space is for, up to 224]")
-    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels.  [default: the usual size of the space]")] = None,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """Show number of networks, range of MACs, share under a budget, genes."""
     definition = find_space(name)
-    side = image_size or min(224, definition.image_size[1])
+    side = image_size or definition.usual_size or min(224, definition.image_size[1])
     if not 1 <= side <= 4096:
         raise UsageError(f"--image-size is {side}; allowed: 1 to 4096")
     space = ArchSpace(definition, (side, side), classes)
@@ -81,7 +79,7 @@ def space_facts(space: ArchSpace, limits: Limits) -> str:
     """One line: how many networks, which costs, how many within the limits."""
     facts = _facts(space, limits)
     least, most = facts["macs_range"]
-    text = f"{space.name}: {facts['networks']:.2g} networks of {format_amount(least)} to {format_amount(most)} MACs"
+    text = f"{space.name}: {facts['networks']:.1e} networks of {format_amount(least)} to {format_amount(most)} MACs"
     return f"{text}; {100 * facts['share_within_limits']:.3g} % of them within {limits}" if limits.bounds else text
 
 

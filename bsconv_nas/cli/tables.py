@@ -11,7 +11,7 @@ from bsconv_nas.cost import Cost
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.units import MACS_LABEL, format_amount
 
-_BAR = 16
+_BAR = 8
 
 
 def front_rows(study: Study) -> list[dict[str, Any]]:
@@ -34,11 +34,11 @@ def record_row(record: TrialRecord) -> dict[str, Any]:
 
 def front_table(records: Sequence[TrialRecord], best: int | None = None) -> Table:
     """Table of front members; the `best` trial is marked."""
-    table = Table(box=box.SIMPLE_HEAD, caption=f"MACs: {MACS_LABEL}", caption_justify="left", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, caption=MACS_LABEL, caption_justify="left")
     for header in ("trial", "network", "MACs", "params", "val top-1"):
         table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
-    table.add_column("")
-    table.add_column("layers", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("layers", overflow="fold")
     for record in records:
         style = "bold green" if record.number == best else None
         table.add_row(*_front_cells(record, records), style=style)
@@ -76,9 +76,10 @@ def summary(arch: ArchSpec | None) -> str:
     return " ".join(f"{count if count > 1 else ''}{label}" for label, count in runs)
 
 
-def cost_table(cost: Cost) -> Table:
+def cost_table(arch: ArchSpec, cost: Cost) -> Table:
     """Per-layer table of a network."""
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, caption=f"MACs: {MACS_LABEL}", caption_justify="left")
+    labels = _layer_labels(arch)
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, caption=MACS_LABEL, caption_justify="left")
     table.add_column("layer", footer="total", no_wrap=True)
     table.add_column("type", no_wrap=True)
     table.add_column("output (C, H, W)", no_wrap=True)
@@ -88,8 +89,24 @@ def cost_table(cost: Cost) -> Table:
     for layer in cost.layers:
         shape = ", ".join(map(str, layer.out_shape))
         activations = f"{format_amount(layer.peak_activation)}B"
-        table.add_row(layer.name, layer.kind, shape, f"{layer.macs:,}", f"{layer.params:,}", activations)
+        table.add_row(
+            layer.name, labels.get(layer.name, layer.kind), shape, f"{layer.macs:,}", f"{layer.params:,}", activations
+        )
     return table
+
+
+def _layer_labels(arch: ArchSpec) -> dict[str, str]:
+    """What a row's type does not say: ratio, kernel size, stride, squeeze-excitation."""
+    labels = {"stem": _label("Conv", arch.stem.kernel_size, arch.stem.stride)}
+    for number, block in enumerate(arch.blocks):
+        for position, layer in enumerate(block.layers):
+            label = _label(layer.label, layer.kernel_size, layer.stride) + (" SE" if layer.se else "")
+            labels[f"blocks.{number}.layers.{position}"] = label
+    return labels
+
+
+def _label(name: str, kernel_size: int, stride: int) -> str:
+    return f"{name} {kernel_size}x{kernel_size}" + (f"/{stride}" if stride > 1 else "")
 
 
 def _bar(value: float, values: Sequence[float]) -> str:

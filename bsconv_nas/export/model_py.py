@@ -17,7 +17,8 @@ def model_py(arch: ArchSpec) -> str:
     cost = cost_of(arch)
     text = _TEMPLATE.read_text()
     text = text.replace(
-        "ARCH: dict[str, Any] = {}", f"ARCH: dict[str, Any] = {pprint.pformat(arch.to_dict(), width=116)}"
+        "ARCH: dict[str, Any] = {}",
+        f"ARCH: dict[str, Any] = {pprint.pformat(arch.to_dict(), width=180, compact=True, sort_dicts=False)}",
     )
     header = f"Network {arch.arch_id}: {cost.macs:,} MACs, {cost.params:,} parameters."
     return text.replace("Network ARCH_ID.", header)
