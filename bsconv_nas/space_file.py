@@ -95,8 +95,9 @@ class StageChoices(TomlModel):
 
 
 class SpaceFile(TomlModel):
-    """A search space as written in TOML; `image_size` is the range of image sizes (pixels) it is offered for, `usual_size` the one
-    that its description speaks of.
+    """A search space as written in TOML.
+
+    `image_size` is the range of image sizes (pixels) that it is offered for, `usual_size` the one it is made for.
     """
 
     schema_version: Literal[1]

@@ -47,6 +47,11 @@ class Tally:
         self.reason = reason
 
     @property
+    def ran(self) -> bool:
+        """Whether any trial ended in this run."""
+        return len(self.records) > self._done_before
+
+    @property
     def front(self) -> list[TrialRecord]:
         """Complete trials within the limits that no other dominates, by rising MACs."""
         complete = [r for r in self.records if r.state is TrialState.COMPLETE and self.limits.allow(r.cost)]

@@ -64,8 +64,10 @@ class Outcome:
         lines.append(f"{self.tally.counts}; this run took {format_duration(self.tally.seconds)}")
         lines.append(f"Study: {self.folder}")
         if self.tally.reason:
-            lines.append(f"Ended early: {self.tally.reason}. To continue:\n  {command}")
+            lines.append(f"Ended early: {self.tally.reason}. To continue:\n  {command} --trials {self.tally.trials}")
         elif best is not None:
+            if not self.tally.ran:
+                lines.append(f"All {self.tally.trials} trials asked for were already done; more --trials go on.")
             lines.append(_next_commands(self.folder, best, len(self.study.records), command))
         out.print("\n".join(lines), highlight=False, markup=False)
 

@@ -156,7 +156,7 @@ def search(
     if as_json:
         print_json(view.as_json())
     else:
-        view.print_result(_command(sys.argv[1:]))
+        view.print_result(_again(sys.argv[1:]))
     if view.interrupted:
         raise typer.Exit(130)
 
@@ -184,5 +184,13 @@ def _limits(flops: str | None, params: str | None, others: list[str]) -> dict[st
     return limits
 
 
-def _command(arguments: list[str]) -> str:
-    return "bsconv-nas " + shlex.join(arguments)
+def _again(arguments: list[str]) -> str:
+    """The command line as typed, without `--trials`, which the next one may set anew."""
+    kept: list[str] = []
+    following = iter(arguments)
+    for argument in following:
+        if argument == "--trials":
+            next(following, None)
+        elif not argument.startswith("--trials="):
+            kept.append(argument)
+    return "bsconv-nas " + shlex.join(kept)

@@ -12,9 +12,10 @@ from rich.table import Table
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, out, print_json
 from bsconv_nas.cli.tables import percent, record_row
 from bsconv_nas.errors import BsconvNasError
+from bsconv_nas.recipes import recipe_folder
 from bsconv_nas.study.lease import is_searched
 from bsconv_nas.study.locate import DEFAULT_DIR, find_folder, last_change, load_study, study_folders
-from bsconv_nas.study.settings import read_study_file
+from bsconv_nas.study.settings import read_study_file, recipe_names
 from bsconv_nas.units import format_amount
 
 app = typer.Typer(help="List studies and see how one stands.")
@@ -46,6 +47,19 @@ def list_studies(directory: DirOption = DEFAULT_DIR, as_json: JsonOption = False
         trials = f"{row['finished']}/{row['trials']}"
         table.add_row(row["study"], row["state"], trials, percent(best.get("val_top1")), macs, row["last_change"])
     out.print(table)
+
+
+@app.command("recipes")
+def recipes(as_json: JsonOption = False) -> None:
+    """List the packaged settings for `search --config NAME`."""
+    rows = [
+        {"recipe": name, "title": read_study_file(recipe_folder("studies") / name).title} for name in recipe_names()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        out.print(f"{row['recipe']:<16} {row['title']}", highlight=False, markup=False)
 
 
 @app.command("status")
