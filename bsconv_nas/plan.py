@@ -78,7 +78,7 @@ def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None
         data=data,
         space=space,
         limits=limits,
-        recipe=_recipe(settings.data, data, settings.epochs),
+        recipe=_recipe(settings, data),
         sampler=settings.sampler or DEFAULT_SAMPLER,
         resources=resources(settings),
         seconds=parse_duration(settings.time, "--time") if settings.time else None,
@@ -111,9 +111,11 @@ def _space(name: str | None, data: ImageData) -> ArchSpace:
     return ArchSpace(definition, data.image_size, data.num_classes)
 
 
-def _recipe(source: str | None, data: ImageData, epochs: int | None) -> Recipe:
-    dataset = find_dataset(source)
-    return default_recipe(len(data.train_images), min(data.image_size), dataset.flip, epochs or dataset.epochs)
+def _recipe(settings: SearchSettings, data: ImageData) -> Recipe:
+    dataset = find_dataset(settings.data)
+    epochs = settings.epochs or dataset.epochs
+    count, side = len(data.train_images), min(data.image_size)
+    return default_recipe(count, side, dataset.flip, epochs, settings.train_fraction)
 
 
 def load_data(

@@ -139,13 +139,17 @@ def _header(plan: Plan, folder: Path, done: int) -> str:
         f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
         f"{height}x{width}, {data.num_classes} classes",
         f"Space     {space_facts(plan.space, plan.limits)}",
-        f"Training  {plan.recipe.epochs} epochs, batch {plan.recipe.batch_size}; {where}, {device} each; "
+        f"Training  {plan.recipe.epochs} epochs{_share(plan.recipe.train_fraction)}, batch {plan.recipe.batch_size}; {where}, {device} each; "
         f"sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
     ]
     if data.skipped:
         lines.append(f"Warning   {data.skipped} unreadable images were left out")
     return "\n".join(lines)
+
+
+def _share(fraction: float) -> str:
+    return "" if fraction == 1 else f" of {100 * fraction:g} % of the images"
 
 
 def _study_file(plan: Plan, storage: str | None) -> StudyFile:

@@ -54,6 +54,14 @@ def search(
         int | None,
         typer.Option(help="Epochs of each brief training.  [default: 20 for digits, else 8]", rich_help_panel=_BUDGET),
     ] = None,
+    train_fraction: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the training images in each epoch, drawn anew.  [default: 1]",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -141,6 +149,7 @@ def search(
         "trials": trials,
         "time": time,
         "epochs": epochs,
+        "train_fraction": train_fraction,
         "workers": workers,
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,

@@ -18,7 +18,7 @@ def training_batches(images: Tensor, labels: Tensor, recipe: Recipe, seed: int) 
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator)
     size = min(recipe.batch_size, len(images))
-    for start in range(0, len(images) - size + 1, size):
+    for start in range(0, size * recipe.steps_per_epoch(len(images)), size):
         chosen = order[start : start + size].to(images.device)
         batch = crop_and_flip(images[chosen], recipe.crop_padding, recipe.flip, generator)
         yield as_input(batch), labels[chosen]

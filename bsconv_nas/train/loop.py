@@ -81,7 +81,7 @@ def _train_epoch(
     epoch_seed = (seed * 10_007 + epoch) % 2**63
     torch.manual_seed(epoch_seed)
     device = data.train_images.device
-    steps_per_epoch = max(1, len(data.train_images) // recipe.batch_size)
+    steps_per_epoch = recipe.steps_per_epoch(len(data.train_images))
     total = torch.zeros((), device=device)
     batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed)
     step = 0
