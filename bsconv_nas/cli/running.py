@@ -139,8 +139,8 @@ def _header(plan: Plan, folder: Path, done: int) -> str:
         f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
         f"{height}x{width}, {data.num_classes} classes",
         f"Space     {space_facts(plan.space, plan.limits)}",
-        f"Training  {plan.recipe.epochs} epochs{_share(plan.recipe.train_fraction)}, batch {plan.recipe.batch_size}; {where}, {device} each; "
-        f"sampler {plan.sampler}",
+        f"Training  {plan.recipe.epochs} epochs{_share(plan.recipe.train_fraction)}, batch {plan.recipe.batch_size}; "
+        f"{where}, {device} each; sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
     ]
     if data.skipped:
