@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bsconv_nas.api import search
     from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-    from bsconv_nas.build import build
     from bsconv_nas.cost import Cost, cost_of
     from bsconv_nas.errors import BsconvNasError, BudgetError, UsageError
+    from bsconv_nas.network import build
     from bsconv_nas.space import GeneSpace
     from bsconv_nas.study import Study, TrialRecord, TrialState
     from bsconv_nas.study.locate import load_study
@@ -33,7 +33,7 @@ _HOMES = {
     "TrialRecord": "study",
     "TrialState": "study",
     "UsageError": "errors",
-    "build": "build",
+    "build": "network",
     "cost_of": "cost",
     "load_study": "study.locate",
     "search": "api",

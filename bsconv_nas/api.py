@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
+from bsconv_nas.engine import Executor, Observer, Search
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.interrupt import interruptible
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
-from bsconv_nas.search import Executor, Observer, Search
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.storage import open_storage, sqlite_url

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
-from bsconv_nas.search import Search
+from bsconv_nas.engine import Search
 
 
 @contextmanager

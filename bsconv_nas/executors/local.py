@@ -1,8 +1,8 @@
 """The executor without workers: jobs run one after another in this process."""
 
+from bsconv_nas.engine import Search, Verdict
 from bsconv_nas.evaluation import Evaluator, Job
 from bsconv_nas.executors.running import JobError, run_job
-from bsconv_nas.search import Search, Verdict
 
 
 class LocalExecutor:

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, cast
 
+from bsconv_nas.engine import Search, Verdict
 from bsconv_nas.errors import BsconvNasError, StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.executors.running import JobError, run_job
-from bsconv_nas.search import Search, Verdict
 
 # Ray reads these when it is imported or started: no usage reports, no result files beside ours, little output.
 _ENVIRONMENT = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from bsconv_nas.arch import ArchSpec
-from bsconv_nas.build import build
 from bsconv_nas.cost import cost_of
 from bsconv_nas.errors import BsconvNasError
+from bsconv_nas.network import build
 from bsconv_nas.train.checkpoint import load_weights
 
 TOLERANCE = 1e-4

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from bsconv_nas.arch import ArchSpec
-from bsconv_nas.build import build
 from bsconv_nas.errors import StorageError, StudyError, UsageError
 from bsconv_nas.export.check import check_export
 from bsconv_nas.export.model_py import model_py
+from bsconv_nas.network import build
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.train.checkpoint import load_weights, save_weights
 

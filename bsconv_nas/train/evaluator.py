@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from bsconv_nas.build import Network, build
 from bsconv_nas.data import ImageData
 from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.network import Network, build
 from bsconv_nas.train.checkpoint import save_weights
 from bsconv_nas.train.loop import TensorData, train
 from bsconv_nas.train.recipe import Recipe

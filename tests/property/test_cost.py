@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.build import Network, build
 from bsconv_nas.cost import cost_of
+from bsconv_nas.network import Network, build
 from bsconv_nas.nn.blocks import Block, SqueezeExcitation
 from bsconv_nas.references import REFERENCES
 from tests.strategies import archs

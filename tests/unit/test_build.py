@@ -8,8 +8,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.arch_checks import ACTIVATIONS
-from bsconv_nas.build import Network, build
 from bsconv_nas.errors import ArchError
+from bsconv_nas.network import Network, build
 from bsconv_nas.nn import BSConvS, BSConvU, orthonormal_loss
 from bsconv_nas.nn.blocks import ACTIVATION_MODULES, InputNorm
 from bsconv_nas.references import REFERENCES
