@@ -96,13 +96,13 @@ def search(
 
 
 def make_executor(
-    workers: int,
+    workers: int | None,
     cpus_per_trial: float = 1,
     gpus_per_trial: float = 0,
     ray_address: str | None = None,
     data_bytes: int = 0,
 ) -> Executor:
-    """The executor with so many workers; 0 runs in this process and imports no Ray."""
+    """The executor with so many workers; 0 runs in this process and imports no Ray, None fills a cluster."""
     if workers == 0:
         return LocalExecutor()
     from bsconv_nas.executors.ray_tune import RayExecutor

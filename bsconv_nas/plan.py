@@ -21,9 +21,9 @@ from bsconv_nas.units import format_amount, parse_duration
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Workers (0: this process) and what each reserves; `device` is what it trains on."""
+    """Workers (0: this process; None: as many as a cluster has room for) and what each reserves."""
 
-    workers: int
+    workers: int | None
     cpus_per_trial: float
     gpus_per_trial: float
 
@@ -158,9 +158,10 @@ def resources(settings: SearchSettings) -> Resources:
         raise UsageError(f"--gpus-per-trial is {gpus_per_trial:g}, but this machine has {gpus}; ask for less")
     if here and settings.cpus_per_trial > cores:
         raise UsageError(f"--cpus-per-trial is {settings.cpus_per_trial:g}, but there are {cores}; ask for less")
-    by_cpu = int(cores // settings.cpus_per_trial)
-    by_gpu = int(gpus // gpus_per_trial) if gpus_per_trial else by_cpu
-    workers = settings.workers if settings.workers is not None else max(1, min(by_cpu, by_gpu))
+    workers = settings.workers
+    if workers is None and here:
+        by_cpu = int(cores // settings.cpus_per_trial)
+        workers = max(1, min(by_cpu, int(gpus // gpus_per_trial)) if gpus_per_trial else by_cpu)
     return Resources(workers, settings.cpus_per_trial, gpus_per_trial)
 
 

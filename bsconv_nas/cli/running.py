@@ -132,7 +132,7 @@ def _header(plan: Plan, folder: Path, done: int) -> str:
     data, machine = plan.data, plan.resources
     height, width = data.image_size
     count = len(data.train_images) + len(data.val_images)
-    where = "in this process" if machine.workers == 0 else f"{machine.workers} worker(s)"
+    where = "in this process" if machine.workers == 0 else f"{machine.workers or 'all'} worker(s)"
     device = f"{machine.gpus_per_trial:g} GPU(s)" if machine.gpus_per_trial else f"{machine.cpus_per_trial:g} core(s)"
     progress = f"continuing, {done} of {plan.settings.trials} trials done" if done else "new"
     lines = [

@@ -44,7 +44,7 @@ class RayExecutor:
     """Runs a search on Ray workers.
 
     Args:
-        workers: trials at a time.
+        workers: trials at a time; None: as many as the machine or cluster has room for.
         cpus_per_trial: CPU cores reserved for each.
         gpus_per_trial: GPUs reserved for each; fractions share one.
         address: of an existing cluster, for example "auto" or "ray://host:10001"; None starts Ray on this machine.
@@ -54,7 +54,7 @@ class RayExecutor:
 
     def __init__(
         self,
-        workers: int,
+        workers: int | None,
         cpus_per_trial: float = 1,
         gpus_per_trial: float = 0,
         address: str | None = None,
@@ -101,7 +101,7 @@ class RayExecutor:
                 ) from error
             return
         ray.init(
-            num_cpus=max(1, round(self.workers * self.resources["cpu"])),
+            num_cpus=max(1, round(self.workers * self.resources["cpu"])) if self.workers else None,
             object_store_memory=max(_MIN_OBJECT_STORE, _DATA_COPIES * self.data_bytes),
             include_dashboard=False,
             **quiet,
@@ -114,6 +114,10 @@ class RayExecutor:
             if wanted > there:
                 raise UsageError(f"a trial asks for {wanted:g} {name.upper()}s, but there are {there:g}; ask for less")
 
+    def _room(self) -> int:
+        available = ray.cluster_resources()
+        return max(1, min(int(available.get(n.upper(), 0) // wanted) for n, wanted in self.resources.items() if wanted))
+
     def _tuner(self, bridge: "_Bridge", evaluator: Evaluator, scratch: str) -> tune.Tuner:
         trainable = tune.with_resources(tune.with_parameters(_JobTrainable, evaluator=evaluator), self.resources)
         return tune.Tuner(
@@ -123,7 +127,7 @@ class RayExecutor:
                 scheduler=_JobScheduler(bridge),
                 num_samples=-1,
                 reuse_actors=True,
-                max_concurrent_trials=self.workers,
+                max_concurrent_trials=self.workers or self._room(),
             ),
             run_config=tune.RunConfig(
                 name="search",
