@@ -101,6 +101,7 @@ class RayExecutor:
                 ) from error
             return
         ray.init(
+            address="local",
             num_cpus=max(1, round(self.workers * self.resources["cpu"])) if self.workers else None,
             object_store_memory=max(_MIN_OBJECT_STORE, _DATA_COPIES * self.data_bytes),
             include_dashboard=False,
