@@ -217,6 +217,7 @@ def _aligned(column: str, text: str, width: int) -> str:
 
 
 def _note(entry: Uncounted) -> str:
-    more = f" and {len(entry.names) - 1} more" if len(entry.names) > 1 else ""
+    first, *others = entry.names
+    more = f" and {len(others)} more" if others else ""
     macs = "" if entry.macs is None else f" ({entry.macs:,} MACs)"
-    return f"{entry.type} {entry.names[0]}{more}: {entry.what}{macs}"
+    return f"{entry.type} {first}{more}: {entry.what}{macs}"

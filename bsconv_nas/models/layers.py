@@ -38,6 +38,13 @@ class OrthonormalConvUnit(ConvUnit):
         return self.conv.weight.flatten(1)
 
 
+class HardSigmoid(nn.Module):
+    """relu6(x + 3) / 6; torch's own has gradients with a 1/6 in single precision, also for float64, on the CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu6(x + 3) / 6
+
+
 class SqueezeExcitation(nn.Module):
     """Scales the channels of (N, C, H, W) by weights in [0, 1] from their averages (MobileNetV3, section 5.3)."""
 
@@ -47,7 +54,7 @@ class SqueezeExcitation(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels // SE_REDUCTION, 1)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(channels // SE_REDUCTION, channels, 1)
-        self.gate = nn.Hardsigmoid(inplace=True)
+        self.gate = HardSigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(self.conv2(self.relu(self.conv1(self.pool(x)))))

@@ -8,11 +8,11 @@
 """
 
 import difflib
-import os.path
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import takewhile
 from typing import NamedTuple
 
 from bsconv_nas.errors import UsageError
@@ -128,7 +128,7 @@ def _nearest(text: str) -> str:
 
 def _similarity(text: str, name: str) -> float:
     """Names are read from the left, so what they begin with counts as much as all that they share."""
-    common = len(os.path.commonprefix([text, name]))
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, name, strict=False)))
     return common / max(1, len(text)) + difflib.SequenceMatcher(None, text, name).ratio()
 
 

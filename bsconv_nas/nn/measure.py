@@ -1,7 +1,7 @@
 """Run a model once and count what each module does; `bsconv_nas.profile` makes a table of it."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -164,7 +164,7 @@ def _has_weight(operation: Any, args: tuple[Any, ...]) -> bool:
 
 
 @contextmanager
-def _left_as_it_was(model: nn.Module, example: Tensor) -> Iterator[None]:
+def _left_as_it_was(model: nn.Module, example: Tensor) -> Generator[None, None, None]:
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(module, dict(module.named_buffers(recurse=False))) for module in model.modules()]
     copies = {id(buffer): buffer.clone() for _, own in buffers for buffer in own.values()}
