@@ -1,6 +1,6 @@
 """Blueprint separable convolutions (Haase and Amthor, CVPR 2020), with the argument names of the original library."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,10 @@ from bsconv_nas.layer_types import MIN_MID_CHANNELS, mid_channels
 
 Size = int | tuple[int, int]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+
+
+class _Regularised(Protocol):
+    def orthonormal_weight(self) -> Tensor: ...
 
 
 class BSConvU(nn.Sequential):
@@ -100,21 +104,32 @@ class BSConvS(nn.Sequential):
 def orthonormal_loss(model: nn.Module, alpha: float = 0.1) -> Tensor:
     """Regulariser of BSConv-S (section 3.2, eq. 6): alpha times the sum of ||W W^T - I|| (Frobenius) over all layers.
 
-    Every module with an `orthonormal_weight` method counts. The live modules are read at each call, so copies,
-    averages and wrappers (DataParallel, DDP, torch.compile, EMA) are regularised on their own weights. The result is a
-    scalar tensor, zero on the model's device for a model without such layers.
+    Every module whose class has an `orthonormal_weight` method counts once. The live modules are read at each call, so
+    copies, averages and wrappers (DataParallel, DDP, torch.compile, EMA) are regularised on their own weights. The
+    result is a scalar tensor, zero on the model's device for a model without such layers.
     """
     losses: list[Tensor] = []
     for module in model.modules():
-        # Of the class: torch.compile's wrapper also answers with the methods of what it wraps, which would count twice.
-        weight_of = getattr(type(module), "orthonormal_weight", None)
-        if weight_of is not None:
-            weight = weight_of(module)
+        # Asked of the class: a compiled wrapper forwards the attributes of its inner module, which comes by itself.
+        if hasattr(type(module), "orthonormal_weight"):
+            weight = cast(_Regularised, module).orthonormal_weight()
             identity = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
             losses.append(torch.linalg.matrix_norm(weight @ weight.T - identity))
     if losses:
         return alpha * torch.stack(losses).sum()
     return torch.zeros((), device=next((p.device for p in model.parameters()), None))
+
+
+class RegLossMixin:
+    """Gives a model the method `reg_loss`; written beside `nn.Module`, as in `class Net(nn.Module, RegLossMixin)`."""
+
+    def reg_loss(self, alpha: float = 0.1) -> Tensor:
+        """`orthonormal_loss` of this model, a scalar tensor to add to the training loss.
+
+        Wrappers do not have this method; `orthonormal_loss(wrapper)` gives the same loss.
+        """
+        assert isinstance(self, nn.Module), "RegLossMixin is for subclasses of torch.nn.Module"
+        return orthonormal_loss(self, alpha)
 
 
 def _depthwise(
