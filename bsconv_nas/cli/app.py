@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bsconv_nas import __version__
-from bsconv_nas.cli import export, front, profile, search, spaces, studies
+from bsconv_nas.cli import convert, export, front, models, profile, search, spaces, studies, train
 from bsconv_nas.cli.console import fail
 from bsconv_nas.errors import BsconvNasError
 
@@ -30,6 +30,9 @@ app.command("search")(search.search)
 app.command("front")(front.front)
 app.command("profile")(profile.profile)
 app.command("export")(export.export)
+app.command("train")(train.train)
+app.command("models")(models.models)
+app.command("convert")(convert.convert)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(studies.app, name="studies")
 

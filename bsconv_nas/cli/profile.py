@@ -1,42 +1,41 @@
 """`bsconv-nas profile`."""
 
-import tomllib
-from pathlib import Path
+import json
 from typing import Annotated
 
 import typer
 
 from bsconv_nas.arch import ArchSpec
-from bsconv_nas.cli.choose import chosen_trial
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, out, print_json
 from bsconv_nas.cli.tables import cost_table
+from bsconv_nas.cli.targets import build_named, find_target
 from bsconv_nas.cost import cost_of
-from bsconv_nas.errors import ArchError, StudyError
-from bsconv_nas.study.locate import DEFAULT_DIR, load_study
+from bsconv_nas.study.locate import DEFAULT_DIR
+
+NETWORK_HELP = (
+    "A study (default: the latest) or STUDY:TRIAL, an architecture as .json or .toml, a reference network (see "
+    "`bsconv-nas models`), or torchvision:NAME."
+)
 
 
 def profile(
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY|FILE]", help="A study, or an architecture as .json or .toml (default: the latest study)."
-        ),
-    ] = None,
+    network: Annotated[str | None, typer.Argument(metavar="[NETWORK]", help=NETWORK_HELP)] = None,
     trial: Annotated[int | None, typer.Option(metavar="N", help="Trial of the study (default: the best).")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes of a named network.  [default: as usual]")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels of a named network.  [default: as usual]")] = None,
     directory: DirOption = DEFAULT_DIR,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show MACs, parameters and memory of a network, layer by layer."""
-    if target is not None and Path(target).suffix in (".json", ".toml") and not Path(target).is_dir():
-        arch, title = read_arch(Path(target)), target
+    target = find_target(network, trial, directory, storage)
+    if target.arch is None:
+        _show_named(target.name, classes, image_size, as_json)
     else:
-        study = load_study(target, directory, storage)
-        record = chosen_trial(study, trial)
-        found = record.arch_spec()
-        if found is None:
-            raise StudyError(f"study {study.name!r} searches a space of its own, so it has no networks to profile")
-        arch, title = found, f"trial {record.number} of {study.name}"
+        _show_arch(target.name, target.arch, as_json)
+
+
+def _show_arch(title: str, arch: ArchSpec, as_json: bool) -> None:
     cost = cost_of(arch)
     if as_json:
         layers = [layer._asdict() for layer in cost.layers]
@@ -47,17 +46,18 @@ def profile(
     out.print(cost_table(arch, cost))
 
 
-def read_arch(path: Path) -> ArchSpec:
-    """Read an architecture file, JSON or TOML with the same keys.
+def _show_named(name: str, classes: int | None, image_size: int | None, as_json: bool) -> None:
+    import torch
 
-    Raises:
-        ArchError: it cannot be read, or does not describe a network.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        return ArchSpec.from_json(text) if path.suffix == ".json" else ArchSpec.from_dict(tomllib.loads(text))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ArchError(f"cannot read {path}: {reason}; expected an architecture as JSON or TOML") from error
-    except ArchError as error:
-        raise ArchError(f"{path}: {error}") from error
+    from bsconv_nas.profile import ModelProfiler
+
+    with torch.device("meta"):
+        model = build_named(name, classes)
+    usual = getattr(model, "in_size", (224, 224))
+    height, width = (image_size, image_size) if image_size else usual
+    found = ModelProfiler(model, (1, 3, height, width))
+    if as_json:
+        print_json({"network": name, **json.loads(found.to_json())})
+    else:
+        out.print(f"{name}, {height}x{width} px", highlight=False)
+        out.print(found.to_table(), highlight=False, markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ model = get_model("cifar_resnet20_bsconvs_p1d4", num_classes=10)
 """
 
 from bsconv_nas.errors import UsageError
+from bsconv_nas.models.costs import ModelCost, model_costs
 from bsconv_nas.models.mobilenet import build_mobilenet
 from bsconv_nas.models.names import MobileNetSpec, ResNetSpec, known_models, listed_models, parse_name
 from bsconv_nas.models.network import ReferenceNetwork
@@ -12,12 +13,14 @@ from bsconv_nas.models.resnet import build_resnet
 
 __all__ = [
     "MobileNetSpec",
+    "ModelCost",
     "PublishedResult",
     "ReferenceNetwork",
     "ResNetSpec",
     "get_model",
     "known_models",
     "listed_models",
+    "model_costs",
     "parse_name",
     "published_results",
 ]

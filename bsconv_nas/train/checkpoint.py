@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from bsconv_nas.errors import ArchError
 from bsconv_nas.evaluation import EpochResult
@@ -19,23 +20,39 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Tensors of the network (`model.*`) and of the optimizer (`momentum.*`), and the results so far."""
+    """Tensors of network, optimizer and averaged weights (`model.*`, `momentum.*`, `average.*`), and results so far."""
 
     tensors: dict[str, Tensor]
     results: list[EpochResult]
 
 
-def save_checkpoint(path: Path, key: str, network: nn.Module, optimizer: torch.optim.SGD, results: list[EpochResult]):
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """What a training changes: the network, the optimizer and, where the recipe asks for it, averaged weights."""
+
+    network: nn.Module
+    optimizer: torch.optim.SGD
+    average: AveragedModel | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that results are about."""
+        return self.network if self.average is None else self.average.module
+
+
+def save_checkpoint(path: Path, key: str, state: TrainingState, results: list[EpochResult]) -> None:
     """Write the state after an epoch. `key` names the training; only the same training may continue from it.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
-    for name, parameter in network.named_parameters():
-        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
+    tensors = {f"model.{name}": tensor for name, tensor in state.network.state_dict().items()}
+    for name, parameter in state.network.named_parameters():
+        momentum = state.optimizer.state.get(parameter, {}).get("momentum_buffer")
         if momentum is not None:
             tensors[f"momentum.{name}"] = momentum
+    if state.average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
     rows = [[r.epoch, r.epochs, r.top1, r.metrics] for r in results]
     _write(path, tensors, {"key": key, "results": canonical_json(rows)})
 
@@ -53,15 +70,20 @@ def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
         return None
 
 
-def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.SGD) -> None:
-    """Put the state of a checkpoint into a network and its optimizer."""
-    model = {n.removeprefix("model."): t for n, t in checkpoint.tensors.items() if n.startswith("model.")}
-    network.load_state_dict(model)
-    for name, parameter in network.named_parameters():
-        momentum = checkpoint.tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            restored = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(momentum)
-            optimizer.state[parameter]["momentum_buffer"] = restored
+def restore(checkpoint: Checkpoint, state: TrainingState) -> None:
+    """Put the state of a checkpoint back."""
+    state.network.load_state_dict(_part(checkpoint, "model."))
+    momenta = _part(checkpoint, "momentum.")
+    for name, parameter in state.network.named_parameters():
+        if name in momenta:
+            restored = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(momenta[name])
+            state.optimizer.state[parameter]["momentum_buffer"] = restored
+    if state.average is not None:
+        state.average.load_state_dict(_part(checkpoint, "average."))
+
+
+def _part(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in checkpoint.tensors.items() if name.startswith(prefix)}
 
 
 def save_weights(path: Path, network: nn.Module) -> None:

@@ -42,7 +42,7 @@ class TrainingEvaluator:
         assert job.arch is not None, "the search gives an architecture to every job of a space of networks"
         torch.set_num_threads(self.threads)
         if self._data is None:
-            self._data = TensorData(*(_shared_tensor(array).to(self.device) for array in self._arrays))
+            self._data = TensorData(*(shared_tensor(array).to(self.device) for array in self._arrays))
         network = build(job.arch, seed=job.seed)
         set_input_statistics(network, self.mean, self.std)
         key = f"{job.arch.arch_id} {job.seed} {self.recipe.model_dump_json()}"
@@ -58,7 +58,7 @@ def set_input_statistics(network: Network, mean: tuple[float, ...], std: tuple[f
     network.norm.std.copy_(torch.tensor(std).view(-1, 1, 1))
 
 
-def _shared_tensor(array: np.ndarray) -> torch.Tensor:
+def shared_tensor(array: np.ndarray) -> torch.Tensor:
     with warnings.catch_warnings():
         # Shared arrays are read-only, of which torch warns; nothing here writes to them.
         warnings.simplefilter("ignore", UserWarning)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bsconv_nas.errors import TrainingError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.nn.bsconv import orthonormal_loss
 from bsconv_nas.train.augment import as_input, training_batches
-from bsconv_nas.train.checkpoint import load_checkpoint, restore, save_checkpoint
+from bsconv_nas.train.checkpoint import TrainingState, load_checkpoint, restore, save_checkpoint
 from bsconv_nas.train.recipe import Recipe
 
 _EVALUATION_BATCH = 512
@@ -31,13 +32,24 @@ class TensorData:
     val_labels: Tensor
 
 
+EpochHook = Callable[[EpochResult, nn.Module], None]
+
+
 def train(
-    network: nn.Module, data: TensorData, recipe: Recipe, seed: int, checkpoint: Path | None = None, key: str = ""
+    network: nn.Module,
+    data: TensorData,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Path | None = None,
+    key: str = "",
+    on_epoch: EpochHook | None = None,
 ) -> Iterator[EpochResult]:
     """Train `network` in place, yielding the validation accuracy after each epoch.
 
     With a `checkpoint` path the state is kept there after each epoch; if it already holds one of the training named
-    `key`, the results so far are yielded again and the training goes on from there, to the same end result.
+    `key`, the results so far are yielded again and the training goes on from there, to the same end result. `on_epoch`
+    gets each new result, before its checkpoint is written, with the network that was evaluated: the averaged one
+    where the recipe averages weights.
 
     Raises:
         TrainingError: the loss is not finite, or far above that of guessing.
@@ -45,20 +57,23 @@ def train(
     """
     network = network.to(data.train_images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, recipe)
+    state = TrainingState(network, optimizer, _average(network, recipe))
     results: list[EpochResult] = []
     saved = load_checkpoint(checkpoint, key) if checkpoint else None
     if saved is not None:
-        restore(saved, network, optimizer)
+        restore(saved, state)
         results = list(saved.results)
         yield from results
     for epoch in range(len(results), recipe.epochs):
         started = time.perf_counter()
-        loss = _train_epoch(network, optimizer, data, recipe, seed, epoch)
-        top1 = evaluate_top1(network, data.val_images, data.val_labels)
+        loss = _train_epoch(state, data, recipe, seed, epoch)
+        top1 = evaluate_top1(state.evaluated, data.val_images, data.val_labels)
         seconds = time.perf_counter() - started
         results.append(EpochResult(epoch + 1, recipe.epochs, top1, {"train_loss": loss, "seconds": seconds}))
+        if on_epoch is not None:
+            on_epoch(results[-1], state.evaluated)
         if checkpoint is not None:
-            save_checkpoint(checkpoint, key, network, optimizer, results)
+            save_checkpoint(checkpoint, key, state, results)
         yield results[-1]
 
 
@@ -73,10 +88,9 @@ def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float(correct) / len(images)
 
 
-def _train_epoch(
-    network: nn.Module, optimizer: torch.optim.SGD, data: TensorData, recipe: Recipe, seed: int, epoch: int
-) -> float:
+def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: int, epoch: int) -> float:
     """Train one epoch and return the mean loss. All randomness follows from (seed, epoch), so epochs can be resumed."""
+    network, optimizer = state.network, state.optimizer
     network.train()
     epoch_seed = (seed * 10_007 + epoch) % 2**63
     torch.manual_seed(epoch_seed)
@@ -95,8 +109,16 @@ def _train_epoch(
         (loss + orthonormal_loss(network, recipe.orthonormal_alpha)).backward()
         optimizer.step()
         optimizer.zero_grad()
+        if state.average is not None:
+            state.average.update_parameters(network)
         total += loss.detach()
     return _checked_loss(float(total) / (step + 1), epoch)
+
+
+def _average(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    if not recipe.ema:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
 
 
 def _checked_loss(loss: float, epoch: int) -> float:
@@ -107,10 +129,12 @@ def _checked_loss(loss: float, epoch: int) -> float:
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
+    decayed = [p for p in network.parameters() if p.ndim > 1 or recipe.decay_all]
+    plain = [p for p in network.parameters() if p.ndim <= 1 and not recipe.decay_all]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True
+    )
 
 
 def _autocast(device: torch.device):

@@ -1,0 +1,121 @@
+"""What a verb's NETWORK argument may be: a study's trial, an architecture file, a reference network, a torchvision one."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bsconv_nas.arch import ArchSpec
+from bsconv_nas.cli.choose import chosen_trial
+from bsconv_nas.errors import ArchError, StudyError, UsageError
+from bsconv_nas.study.locate import DEFAULT_DIR, load_study
+from bsconv_nas.units import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_TORCHVISION = "torchvision:"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A network by name: with an `arch` it is one of ours, otherwise `name` is that of a library."""
+
+    name: str
+    arch: ArchSpec | None = None
+
+
+def find_target(
+    text: str | None, trial: int | None = None, directory: Path = DEFAULT_DIR, storage: str | None = None
+) -> Target:
+    """Resolve a NETWORK argument; None is the latest study.
+
+    Raises:
+        UsageError: a file that is no architecture, no such study or trial, or an unknown name.
+    """
+    if text is not None and text.startswith(_TORCHVISION):
+        return Target(text)
+    if text is not None and Path(text).suffix in (".json", ".toml") and not Path(text).is_dir():
+        return Target(Path(text).stem, read_arch(Path(text)))
+    if text is not None and _is_reference(text):
+        return Target(text.lower())
+    name, _, number = (text or "").partition(":")
+    if number and not number.isdigit():
+        raise UsageError(f"{text!r} is not STUDY:TRIAL; write for example {name}:12")
+    study = load_study(name or None, directory, storage)
+    record = chosen_trial(study, int(number) if number else trial)
+    arch = record.arch_spec()
+    if arch is None:
+        raise StudyError(f"study {study.name!r} searches a space of its own; it has no networks")
+    return Target(f"{study.name}-{record.number}", arch)
+
+
+def build_target(target: Target, num_classes: int, image_size: tuple[int, int], seed: int) -> "nn.Module":
+    """Build the network for images and classes, with initial weights that follow from the seed.
+
+    Raises:
+        UsageError: an architecture made for other images or classes, or an unknown torchvision name.
+    """
+    import torch
+
+    if target.arch is not None:
+        from bsconv_nas.network import build
+
+        if (target.arch.num_classes, target.arch.image_size) != (num_classes, image_size):
+            height, width = target.arch.image_size
+            raise UsageError(
+                f"network {target.name} is made for {height}x{width} px and {target.arch.num_classes} classes, the data "
+                f"has {image_size[0]}x{image_size[1]} px and {num_classes}; give its own data, or --image-size {height}"
+            )
+        return build(target.arch, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build_named(target.name, num_classes)
+
+
+def build_named(name: str, num_classes: int | None) -> "nn.Module":
+    """Build a reference network or `torchvision:NAME` (None: their usual number of classes).
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if not name.startswith(_TORCHVISION):
+        from bsconv_nas.models import get_model
+
+        return get_model(name, num_classes)
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    short = name.removeprefix(_TORCHVISION)
+    if short not in known:
+        raise UsageError(f"torchvision has no classifier {short!r}; {did_you_mean(short, known)}")
+    return torchvision.models.get_model(short, num_classes=num_classes or 1000)
+
+
+def read_arch(path: Path) -> ArchSpec:
+    """Read an architecture file, JSON or TOML with the same keys.
+
+    Raises:
+        ArchError: it cannot be read, or does not describe a network.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return ArchSpec.from_json(text) if path.suffix == ".json" else ArchSpec.from_dict(tomllib.loads(text))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ArchError(f"cannot read {path}: {reason}; expected an architecture as JSON or TOML") from error
+    except ArchError as error:
+        raise ArchError(f"{path}: {error}") from error
+
+
+def _is_reference(text: str) -> bool:
+    from bsconv_nas.models import parse_name
+
+    try:
+        parse_name(text)
+    except UsageError:
+        # A misspelt name of the grammar should be corrected; anything else is taken for a study.
+        if any(family in text.lower() for family in ("mobilenet", "resnet", "wrn")) and not Path(text).exists():
+            raise
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""`bsconv-nas train`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bsconv_nas.cli.console import DirOption, JsonOption, err, out, print_json
+from bsconv_nas.cli.profile import NETWORK_HELP
+from bsconv_nas.cli.tables import percent
+from bsconv_nas.cli.targets import build_target, find_target
+from bsconv_nas.errors import UsageError
+from bsconv_nas.study.locate import DEFAULT_DIR
+from bsconv_nas.units import did_you_mean, format_duration
+
+
+def train(
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)],
+    data: Annotated[str | None, typer.Option(metavar="NAME|FOLDER", help="As for search.  [default: digits]")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels.  [default: as the data suggests]")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the data if missing.")] = False,
+    skip_bad_images: Annotated[bool, typer.Option("--skip-bad-images", help="Leave out unreadable images.")] = False,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="modern, or seed: the recipe of the original bsconv library (SGD 0.1, steps at 100, 150, 180 of 200 "
+            "epochs; for MobileNetV3 add --weight-decay 5e-4).",
+        ),
+    ] = "modern",
+    epochs: Annotated[int | None, typer.Option(help="[default: of the recipe]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="[default: of the recipe]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="[default: of the recipe]")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="[default: of the recipe]")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Weight of the BSConv-S regulariser.  [default: of the recipe]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights and data order.")] = 0,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Folder of the training.  [default: runs/...]")
+    ] = None,
+    directory: DirOption = DEFAULT_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network fully, then test it once; run it again to continue.
+
+    Keeps the weights of the best epoch by validation; the test part is read only at the end.
+    """
+    from bsconv_nas.data import find_dataset, load_search_data, load_test_data
+    from bsconv_nas.train.full import FullTraining, default_device, finished_result
+    from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
+
+    if recipe not in FULL_RECIPES:
+        raise UsageError(f"unknown recipe {recipe!r}; {did_you_mean(recipe, FULL_RECIPES)}")
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "orthonormal_alpha": alpha,
+    }
+    chosen = _changed(FULL_RECIPES[recipe], {k: v for k, v in changes.items() if v is not None}, Recipe)
+    target = find_target(network, directory=directory)
+    options: dict[str, Any] = {"image_size": image_size, "download": download, "skip_bad_images": skip_bad_images}
+    images = load_search_data(data, **options)
+    chosen = _changed(chosen, {"flip": find_dataset(data).flip}, Recipe)
+    model = build_target(target, images.num_classes, images.image_size, seed)
+    folder = to or Path("runs") / f"{target.name.replace(':', '-')}-{images.name}-{recipe}-e{chosen.epochs}-s{seed}"
+    training = FullTraining(target.name, model, images, chosen, seed, folder, default_device())
+    result = finished_result(folder, training.key)
+    if result is None:
+        _run(training, show=not as_json)
+        result = training.finish(lambda: load_test_data(data, **options))
+    if as_json:
+        print_json({**asdict(result), "folder": str(folder)})
+        return
+    low, high = result.test_interval
+    out.print(
+        f"{result.model}: test top-1 {percent(result.test_top1)} (95 % interval {100 * low:.2f} to {100 * high:.2f} % on "
+        f"{result.test_images} images), val top-1 {percent(result.val_top1)} at epoch {result.best_epoch} of "
+        f"{result.epochs}, {format_duration(result.seconds)} of training\nFolder: {folder}",
+        highlight=False,
+    )
+
+
+def _changed(recipe: Any, changes: dict[str, Any], model: Any) -> Any:
+    from bsconv_nas.toml_files import check_toml
+
+    return check_toml({**recipe.model_dump(), **changes}, model, "options")
+
+
+def _run(training: Any, show: bool) -> None:
+    """Train with a progress bar on a terminal, one line per epoch elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not (show and err.is_terminal)) as bar:
+        task = bar.add_task(training.model, total=training.recipe.epochs)
+        for result in training.run():
+            text = f"epoch {result.epoch}/{result.epochs}: loss {result.metrics['train_loss']:.3f}, val {percent(result.top1)}"
+            bar.update(task, completed=result.epoch, description=text)
+            if show and not err.is_terminal:
+                err.print(text, highlight=False, markup=False)

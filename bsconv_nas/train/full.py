@@ -1,0 +1,150 @@
+"""A full training of one network: resumable, its best weights kept by validation, tested once at the end."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from bsconv_nas.data import ImageData, TestData
+from bsconv_nas.errors import UsageError
+from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.files import write_atomic
+from bsconv_nas.intervals import binomial_interval
+from bsconv_nas.train.checkpoint import load_weights, save_weights
+from bsconv_nas.train.evaluator import shared_tensor
+from bsconv_nas.train.loop import TensorData, evaluate_top1, train
+from bsconv_nas.train.recipe import Recipe
+
+CHECKPOINT, WEIGHTS, LOG, RESULT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """The result of a full training. Accuracies are fractions; the interval is the binomial one at 95 %."""
+
+    model: str
+    key: str
+    seed: int
+    epochs: int
+    best_epoch: int
+    val_top1: float
+    test_top1: float
+    test_interval: tuple[float, float]
+    test_images: int
+    seconds: float
+
+
+class FullTraining:
+    """Trains a network into a folder: checkpoint, log.csv, weights of the best epoch, result.json.
+
+    The best epoch is that of the highest validation accuracy, the latest of equal ones. The test part is only asked
+    for by `finish`.
+
+    Args:
+        model: name of the network; with seed, recipe and data it identifies the training in the folder.
+        network: freshly built; trained in place.
+        data: training and validation part.
+        recipe: hyperparameters.
+        seed: of the data order; the initial weights are the caller's.
+        folder: where files go.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(
+        self, model: str, network: nn.Module, data: ImageData, recipe: Recipe, seed: int, folder: Path, device: str
+    ) -> None:
+        self.model = model
+        self.network = network
+        self.data = data
+        self.recipe = recipe
+        self.seed = seed
+        self.folder = folder
+        self.device = device
+        self.results: list[EpochResult] = []
+
+    @property
+    def key(self) -> str:
+        """What the training is made of; a folder holds one training."""
+        return f"{self.model} {self.seed} {self.data.fingerprint} {self.recipe.model_dump_json()}"
+
+    @property
+    def best(self) -> EpochResult:
+        """The epoch whose weights are kept."""
+        return max(self.results, key=lambda result: (result.top1, result.epoch))
+
+    def run(self) -> Iterator[EpochResult]:
+        """Train, yielding after each epoch; epochs of an earlier run are yielded again.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            StorageError: the folder cannot be written.
+        """
+        data = self.data
+        arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
+        tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))
+        checkpoint = self.folder / CHECKPOINT
+        for result in train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best):
+            self.results.append(result)
+            yield result
+        self._write_log()
+
+    def finish(self, load_test: Callable[[], TestData]) -> TrainingResult:
+        """Read the test part, test the best weights, write `result.json`."""
+        load_weights(self.folder / WEIGHTS, self.network)
+        test = load_test()
+        images, labels = (shared_tensor(np.asarray(part)).to(self.device) for part in (test.images, test.labels))
+        top1 = evaluate_top1(self.network, images, labels)
+        result = TrainingResult(
+            model=self.model,
+            key=self.key,
+            seed=self.seed,
+            epochs=self.recipe.epochs,
+            best_epoch=self.best.epoch,
+            val_top1=self.best.top1,
+            test_top1=top1,
+            test_interval=binomial_interval(top1, len(images)),
+            test_images=len(images),
+            seconds=round(sum(r.metrics["seconds"] for r in self.results), 2),
+        )
+        write_atomic(self.folder / RESULT, json.dumps(asdict(result), indent=1) + "\n")
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        return result
+
+    def _keep_best(self, result: EpochResult, network: nn.Module) -> None:
+        # Called before the checkpoint is written: after a crash in between, the epoch is trained again, to the same end.
+        if not self.results or result.top1 >= self.best.top1:
+            save_weights(self.folder / WEIGHTS, network)
+        self._write_log()
+
+    def _write_log(self) -> None:
+        lines = [
+            f"{r.epoch},{r.metrics['train_loss']:.6f},{r.top1:.6f},{r.metrics['seconds']:.2f}" for r in self.results
+        ]
+        write_atomic(self.folder / LOG, "\n".join(["epoch,train_loss,val_top1,seconds", *lines]) + "\n")
+
+
+def finished_result(folder: Path, key: str) -> TrainingResult | None:
+    """The result of a training that was finished in a folder earlier; None where there is none.
+
+    Raises:
+        UsageError: the folder holds the result of another training.
+    """
+    try:
+        data = json.loads((folder / RESULT).read_text())
+        result = TrainingResult(**{**data, "test_interval": tuple(data["test_interval"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if result.key != key:
+        raise UsageError(
+            f"{folder} holds another training ({result.model}, other settings or data); choose another --to"
+        )
+    return result
+
+
+def default_device() -> str:
+    """CUDA where there is any."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
