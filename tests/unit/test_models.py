@@ -1,7 +1,9 @@
 """The reference networks by name."""
 
 import copy
+import csv
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -195,9 +197,6 @@ def test_published_costs_are_those_of_the_networks(reference_counts):
 
 @pytest.fixture(scope="module")
 def reference_counts():
-    import csv
-    from pathlib import Path
-
     with (Path(__file__).parent.parent / "data" / "reference_profile.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     return {(row["model"], int(row["num_classes"])): {key: int(row[key]) for key in ("params", "macs")} for row in rows}
