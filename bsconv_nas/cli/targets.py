@@ -1,4 +1,4 @@
-"""What a verb's NETWORK argument may be: a study's trial, an architecture file, a reference network, a torchvision one."""
+"""What a verb's NETWORK argument may be: a trial, an architecture file, a reference or a torchvision network."""
 
 import tomllib
 from dataclasses import dataclass
@@ -64,8 +64,9 @@ def build_target(target: Target, num_classes: int, image_size: tuple[int, int], 
         if (target.arch.num_classes, target.arch.image_size) != (num_classes, image_size):
             height, width = target.arch.image_size
             raise UsageError(
-                f"network {target.name} is made for {height}x{width} px and {target.arch.num_classes} classes, the data "
-                f"has {image_size[0]}x{image_size[1]} px and {num_classes}; give its own data, or --image-size {height}"
+                f"network {target.name} is made for {height}x{width} px and {target.arch.num_classes} classes, "
+                f"the data has {image_size[0]}x{image_size[1]} px and {num_classes}; "
+                f"give its own data, or --image-size {height}"
             )
         return build(target.arch, seed)
     with torch.random.fork_rng(devices=[]):

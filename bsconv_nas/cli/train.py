@@ -65,6 +65,8 @@ def train(
     target = find_target(network, directory=directory)
     options: dict[str, Any] = {"image_size": image_size, "download": download, "skip_bad_images": skip_bad_images}
     images = load_search_data(data, **options)
+    if recipe == "modern" and batch_size is None:
+        chosen = chosen.for_data(len(images.train_images), min(images.image_size))
     chosen = _changed(chosen, {"flip": find_dataset(data).flip}, Recipe)
     model = build_target(target, images.num_classes, images.image_size, seed)
     folder = to or Path("runs") / f"{target.name.replace(':', '-')}-{images.name}-{recipe}-e{chosen.epochs}-s{seed}"
@@ -78,8 +80,9 @@ def train(
         return
     low, high = result.test_interval
     out.print(
-        f"{result.model}: test top-1 {percent(result.test_top1)} (95 % interval {100 * low:.2f} to {100 * high:.2f} % on "
-        f"{result.test_images} images), val top-1 {percent(result.val_top1)} at epoch {result.best_epoch} of "
+        f"{result.model}: test top-1 {percent(result.test_top1)} "
+        f"(95 % interval {100 * low:.2f} to {100 * high:.2f} % on {result.test_images} images), "
+        f"val top-1 {percent(result.val_top1)} at epoch {result.best_epoch} of "
         f"{result.epochs}, {format_duration(result.seconds)} of training\nFolder: {folder}",
         highlight=False,
     )
@@ -97,7 +100,8 @@ def _run(training: Any, show: bool) -> None:
     with Progress(*columns, console=err, disable=not (show and err.is_terminal)) as bar:
         task = bar.add_task(training.model, total=training.recipe.epochs)
         for result in training.run():
-            text = f"epoch {result.epoch}/{result.epochs}: loss {result.metrics['train_loss']:.3f}, val {percent(result.top1)}"
+            loss = result.metrics["train_loss"]
+            text = f"epoch {result.epoch}/{result.epochs}: loss {loss:.3f}, val {percent(result.top1)}"
             bar.update(task, completed=result.epoch, description=text)
             if show and not err.is_terminal:
                 err.print(text, highlight=False, markup=False)

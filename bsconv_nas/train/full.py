@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,8 +90,8 @@ class FullTraining:
         checkpoint = self.folder / CHECKPOINT
         for result in train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best):
             self.results.append(result)
+            self._write_log()
             yield result
-        self._write_log()
 
     def finish(self, load_test: Callable[[], TestData]) -> TrainingResult:
         """Read the test part, test the best weights, write `result.json`."""
@@ -115,10 +116,9 @@ class FullTraining:
         return result
 
     def _keep_best(self, result: EpochResult, network: nn.Module) -> None:
-        # Called before the checkpoint is written: after a crash in between, the epoch is trained again, to the same end.
+        # Called before the checkpoint is written: after a crash in between the epoch is trained again, to the same end.
         if not self.results or result.top1 >= self.best.top1:
             save_weights(self.folder / WEIGHTS, network)
-        self._write_log()
 
     def _write_log(self) -> None:
         lines = [
@@ -134,8 +134,9 @@ def finished_result(folder: Path, key: str) -> TrainingResult | None:
         UsageError: the folder holds the result of another training.
     """
     try:
-        data = json.loads((folder / RESULT).read_text())
-        result = TrainingResult(**{**data, "test_interval": tuple(data["test_interval"])})
+        data: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        data["test_interval"] = tuple(data["test_interval"])
+        result = TrainingResult(**data)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     if result.key != key:

@@ -40,6 +40,20 @@ class Recipe(TomlModel):
         """Batches of an epoch over a training part of `images` images; at least 1."""
         return max(1, round(images * self.train_fraction) // self.batch_size)
 
+    def for_data(self, images: int, image_size: int) -> "Recipe":
+        """This recipe for a training part of `images` images of `image_size` pixels.
+
+        The batch shrinks with the data so that an epoch keeps at least 16 steps, and the rate with the batch; images
+        are shifted by an eighth of their size.
+        """
+        batch_size = self.batch_size
+        while batch_size > 8 and images * self.train_fraction < 16 * batch_size:
+            batch_size //= 2
+        rate = self.learning_rate * max(batch_size, 32) / max(self.batch_size, 32)
+        padding = max(1, image_size // 8)
+        changes = {"batch_size": batch_size, "learning_rate": rate, "crop_padding": padding}
+        return self.model_copy(update=changes)
+
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Learning rate of step 0 <= `step` < `steps`."""
         if self.schedule == "steps":
@@ -53,23 +67,8 @@ class Recipe(TomlModel):
 
 
 def default_recipe(images: int, image_size: int, flip: bool, epochs: int, train_fraction: float = 1.0) -> Recipe:
-    """The recipe for a training part of `images` images of `image_size` pixels.
-
-    The batch shrinks with the data so that an epoch keeps at least 16 steps; the rate shrinks with the batch.
-    """
-    batch_size = 128
-    while batch_size > 8 and images * train_fraction < 16 * batch_size:
-        batch_size //= 2
-    padding = max(1, image_size // 8)
-    rate = 0.2 * max(batch_size, 32) / 128
-    return Recipe(
-        epochs=epochs,
-        train_fraction=train_fraction,
-        batch_size=batch_size,
-        learning_rate=rate,
-        crop_padding=padding,
-        flip=flip,
-    )
+    """The recipe of brief trainings on `images` images of `image_size` pixels."""
+    return Recipe(epochs=epochs, train_fraction=train_fraction, flip=flip).for_data(images, image_size)
 
 
 # Recipes of full trainings, for `train --recipe NAME`. `seed` is that of the original bsconv library's script; its

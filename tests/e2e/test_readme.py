@@ -36,14 +36,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_readme_shows_the_main_commands() -> None:
     shown = "\n".join(commands())
-    for verb in ("search", "front", "profile", "export", "studies", "spaces"):
+    for verb in ("search", "front", "profile", "export", "studies", "spaces", "models", "train", "convert"):
         assert f"bsconv-nas {verb}" in shown
 
 
 def test_commands_run_as_shown(folder: Path) -> None:
     for command in commands():
         arguments = shlex.split(command)[1:]
-        short = SHORT if arguments[0] == "search" else []
+        short = {"search": SHORT, "train": ["--epochs", "1"]}.get(arguments[0], [])
         done = subprocess.run([*CLI, *arguments, *short], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.stdout.strip(), command
