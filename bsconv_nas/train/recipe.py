@@ -47,7 +47,7 @@ def default_recipe(images: int, image_size: int, flip: bool, epochs: int, train_
     batch_size = 128
     while batch_size > 8 and images * train_fraction < 16 * batch_size:
         batch_size //= 2
-    padding = max(1, image_size // 8)
+    padding = min(64, max(1, image_size // 8))
     rate = 0.2 * max(batch_size, 32) / 128
     return Recipe(
         epochs=epochs,
