@@ -192,7 +192,8 @@ class Study:
     def _propose(self, trial: Trial, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
         # Genes are stored one by one. Should the driver die between two of them, the rest must come from the same
         # proposal: Optuna takes fixed parameters before it asks a sampler.
-        if "fixed_params" not in self._trial(trial.number).system_attrs:
+        before = self._trial(trial.number)
+        if "fixed_params" not in before.system_attrs:
             storage, trial_id = self.optuna_study._storage, trial._trial_id  # pyright: ignore[reportPrivateUsage]
             storage.set_trial_system_attr(trial_id, "fixed_params", trial.relative_params)
         for gene in space.genes:
@@ -200,7 +201,8 @@ class Study:
         genotype = space.from_params(trial.params)
         costs = space.cost(genotype)
         for name, bound in self.limits.bounds.items():
-            trial.set_constraint(name, costs[name] - bound)
+            if name not in (before.constraints or {}):
+                trial.set_constraint(name, costs[name] - bound)
         if isinstance(space, ArchSpace):
             trial.set_user_attr("arch", space.decode(genotype).to_dict())
         avoided = getattr(sampler, "avoided", {}).pop(trial.number, None)
