@@ -5,16 +5,17 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from bsconv_nas.engine import Executor, Observer, Search
-from bsconv_nas.errors import UsageError
+from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.interrupt import interruptible
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
+from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.storage import open_storage, sqlite_url
-from bsconv_nas.study.study import Study
+from bsconv_nas.study.study import OBJECTIVE, Study
 from bsconv_nas.units import parse_amount
 
 
@@ -80,6 +81,8 @@ def search(
 
         space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs)
         fixed = {**facts, **(fixed or {})}
+    if OBJECTIVE not in space.cost(first_genotype(space)):
+        raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
     evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     with Lease(folder) if folder else nullcontext():
         proposer = make_sampler(sampler, space, bounds, seed)

@@ -62,6 +62,7 @@ class Search:
         self.trials = trials
         self.observer = observer
         self.ended_because: str | None = None
+        self._suspended = False
         self._deadline = time.monotonic() + seconds if seconds is not None else None
         self._orphans = study.unfinished()
         self._running: dict[int, TrialRecord] = {}
@@ -70,25 +71,24 @@ class Search:
     @property
     def suspended(self) -> bool:
         """Whether running trials are to be left for a later run."""
-        if self.ended_because is None and self._deadline is not None and time.monotonic() >= self._deadline:
-            self.ended_because = "the time limit was reached"
-        return self.ended_because is not None
+        if not self._suspended and self._deadline is not None and time.monotonic() >= self._deadline:
+            self.suspend("the time limit was reached")
+        return self._suspended
 
     def suspend(self, reason: str) -> None:
         """End the search soon: no new trials, and running ones stay resumable."""
-        self.ended_because = self.ended_because or reason
+        if not self._suspended:
+            self._suspended = True
+            self.ended_because = reason
 
     def next(self) -> Job | None:
         """The next job; None when no more trials are to be started."""
+        resumed = bool(self._orphans)
+        if not resumed and (self.study.count >= self.trials or self._exhausted()):
+            return None
         if self.suspended:
             return None
-        resumed = bool(self._orphans)
-        if resumed:
-            record = self.study.restart(self._orphans.pop(0), self.space, self.sampler)
-        elif self.study.count >= self.trials or self._exhausted():
-            return None
-        else:
-            record = self._start()
+        record = self.study.restart(self._orphans.pop(0), self.space, self.sampler) if resumed else self._start()
         if record is None:
             return None
         self._running[record.number] = record
@@ -126,14 +126,16 @@ class Search:
         try:
             return self.study.start(self.space, self.sampler)
         except SpaceExhaustedError as error:
+            # Running trials go on: there are no more networks to start, which is no reason to stop training.
             self.study.fail(self.study.unfinished()[-1], str(error))
-            self.suspend(str(error))
+            self.ended_because = self.ended_because or str(error)
+            self.trials = 0
             return None
 
     def _exhausted(self) -> bool:
         known = self.sampler.known_identities(self.study.optuna_study)
         if self.sampler.feasible.exhausted(known):
-            self.ended_because = "every network of the space within the limits is known"
+            self.ended_because = self.ended_because or "every network of the space within the limits is known"
             return True
         return False
 

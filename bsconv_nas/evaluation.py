@@ -1,6 +1,5 @@
 """What passes between the search and whoever evaluates a network: a job out, results per epoch back."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,8 +73,8 @@ def checked_top1(value: object) -> float:
     """
     try:
         top1 = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TrainingError(f"evaluate returned {value!r:.80}; allowed: an accuracy from 0 to 1") from error
-    if math.isnan(top1) or not 0 <= top1 <= 1:
+    if not 0 <= top1 <= 1:  # also refuses NaN
         raise TrainingError(f"evaluate returned {top1}; allowed: an accuracy from 0 to 1")
     return top1

@@ -1,5 +1,6 @@
 """Figures: for each a function that returns plain data, and one that draws it."""
 
+import math
 from typing import Any
 
 from bsconv_nas.study import Study, TrialState
@@ -35,7 +36,9 @@ def draw_front(data: dict[str, Any]) -> str:
         ]
     )
     if data["budget"] is not None:
-        figure.add_vline(x=data["budget"], line_dash="dash", annotation_text="budget")
+        figure.add_vline(x=data["budget"], line_dash="dash")
+        # On a logarithmic axis lines are placed by value, but annotations by its logarithm.
+        figure.add_annotation(x=math.log10(data["budget"]), y=1, yref="paper", text="budget", showarrow=False)
     figure.update_layout(
         title=data["title"],
         template="plotly_white",

@@ -20,7 +20,7 @@ def interruptible(search: Search) -> Generator[None]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if search.ended_because is not None:
+        if search.suspended:
             raise KeyboardInterrupt
         search.suspend(f"interrupted by {signal.Signals(number).name}")
 

@@ -1,5 +1,6 @@
 """Upper bounds on costs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,8 +21,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, bound in self.bounds.items():
-            if not bound > 0:
-                raise UsageError(f"limit {name} is {bound}; allowed: a positive number, for example 300e6")
+            if not isinstance(bound, int | float) or not 0 < bound < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UsageError(f"limit {name} is {bound!r}; allowed: a positive number, for example 300e6")
         object.__setattr__(self, "bounds", MappingProxyType({k: float(v) for k, v in self.bounds.items()}))
 
     def check_names(self, known: Mapping[str, float]) -> None:

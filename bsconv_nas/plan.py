@@ -10,10 +10,11 @@ from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.data import ImageData, find_dataset, load_search_data
 from bsconv_nas.errors import UsageError
 from bsconv_nas.limits import Limits
-from bsconv_nas.samplers import DEFAULT_SAMPLER
+from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.space_file import find_space, space_for_images
 from bsconv_nas.study.settings import SearchSettings
+from bsconv_nas.toml_files import check_toml
 from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.recipe import Recipe, default_recipe
 from bsconv_nas.units import format_amount, parse_duration
@@ -59,7 +60,7 @@ class Plan:
         """What the study stands on besides space and limits: it may not change between runs."""
         height, width = self.data.image_size
         return {
-            "data": f"{self.data.name}, {height}x{width}, {self.data.fingerprint}",
+            "images": f"{height}x{width}, {self.data.fingerprint}",  # by content: a folder may move
             "training": self.recipe.model_dump_json(),
         }
 
@@ -85,6 +86,21 @@ def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None
     )
 
 
+def check_settings(settings: SearchSettings) -> None:
+    """Check what can be checked before images are read, which may take long.
+
+    Raises:
+        UsageError: an unknown sampler or space, a bad duration, more GPUs than exist.
+    """
+    check_sampler(settings.sampler or DEFAULT_SAMPLER)
+    find_dataset(settings.data)
+    if settings.space is not None:
+        find_space(settings.space)
+    if settings.time is not None:
+        parse_duration(settings.time, "--time")
+    resources(settings)
+
+
 def image_task(
     space: str | Path | GeneSpace | None,
     evaluate: object,
@@ -99,9 +115,8 @@ def image_task(
     """
     if isinstance(space, GeneSpace) or evaluate is not None:
         raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
-    settings = SearchSettings(
-        data=source, image_size=image_size, epochs=epochs, space=None if space is None else str(space)
-    )
+    given = {"data": source, "image_size": image_size, "epochs": epochs, "space": None if space is None else str(space)}
+    settings = check_toml(given, SearchSettings, "search")
     plan = make_plan(settings, load_data(settings))
     return plan.space, plan.evaluator, plan.facts
 
@@ -134,11 +149,11 @@ def load_data(
 def default_name(data: str, space: str, limits: Limits) -> str:
     """Name of a study made of data, space and budget: `digits-quick-300M`."""
     bounds = [
-        ("" if metric == "macs" else metric) + format_amount(bound).replace(".00", "").replace(".0", "")
+        ("" if metric == "macs" else metric) + re.sub(r"\.0+(?=\D|$)", "", format_amount(bound))
         for metric, bound in limits.bounds.items()
     ]
     words = [data.lower(), space, *bounds]
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") or "images" for word in words)
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.")[-40:].lstrip("-.") or "images" for word in words)
 
 
 def resources(settings: SearchSettings) -> Resources:

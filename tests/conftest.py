@@ -1,10 +1,28 @@
-"""Settings of all tests: examples without time limits, one torch thread (two test processes share two cores)."""
+"""Settings and fixtures of all tests: no time limits per example, one torch thread (two processes share two cores)."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+from bsconv_nas.space import GeneSpace
+from tests.searches import table_space
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "200"
+
+if "BSCONV_NAS_TEST_CACHE" not in os.environ:  # the processes of xdist and those that tests start share the folder
+    os.environ["BSCONV_NAS_TEST_CACHE"] = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="bsconv-nas-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
+
+
+@pytest.fixture
+def space() -> GeneSpace:
+    """A space of 60 networks; see `table_space`."""
+    return table_space()

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.arch_checks import ACTIVATIONS
 from bsconv_nas.layer_types import LAYER_TYPES
+from bsconv_nas.limits import Limits
+from bsconv_nas.space import GeneSpace, Genotype
 
 CHANNELS = st.one_of(st.sampled_from((1, 2, 3, 8, 16)), st.integers(1, 24))
 KERNELS = st.sampled_from((1, 3, 5, 7))
@@ -75,3 +77,21 @@ def archs(draw: st.DrawFn) -> ArchSpec:
         head=HeadSpec(draw(st.just(0) | CHANNELS), draw(NAMES), draw(st.sampled_from((0, 0.0, 0.2, 0.5)))),
         in_channels=draw(st.integers(1, 4)),
     )
+
+
+@st.composite
+def gene_spaces(draw: st.DrawFn) -> tuple[GeneSpace, Limits]:
+    """A space of up to a few hundred networks with additive costs, and a limit that some of them keep."""
+    kinds = {"integers": (1, 2, 4, 8), "text": ("a", "b", "c"), "switch": (False, True), "floats": (0.25, 0.5)}
+    genes = {
+        f"g{number}": list(kinds[kind][: draw(st.integers(1, len(kinds[kind])))])
+        for number, kind in enumerate(draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=4)))
+    }
+    prices = {(gene, choice): draw(st.integers(1, 50)) for gene, choices in genes.items() for choice in choices}
+
+    def cost(genotype: Genotype) -> dict[str, float]:
+        return {"macs": float(sum(prices[item] for item in zip(genes, genotype, strict=True)))}
+
+    space = GeneSpace(genes, cost)
+    costs = sorted(cost(genotype)["macs"] for genotype in space.enumerate())
+    return space, Limits({"macs": draw(st.sampled_from(costs))})

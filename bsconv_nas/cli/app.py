@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -53,10 +53,28 @@ def options(
     """Options that stand before the verb."""
 
 
+# click's UsageError, or that of the copy of click which newer releases of typer carry.
+_OptionError: Any = typer.BadParameter.__base__
+
+
+def _refuse(error: Any) -> NoReturn:
+    """One line instead of typer's box of five; without any arguments, the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(2)
+    verb = error.ctx.command_path if error.ctx else "bsconv-nas"
+    message = " ".join(error.format_message().split()).rstrip(".?")
+    fail(f"{message}; see `{verb} -h`", 2)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        app()
+        sys.exit(app(prog_name="bsconv-nas", standalone_mode=False) or 0)
+    except _OptionError as error:
+        _refuse(error)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("interrupted; run the same command again to continue", 130)
     except BsconvNasError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()

@@ -16,7 +16,7 @@ from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
 from bsconv_nas.data import ImageData
 from bsconv_nas.errors import StudyError
-from bsconv_nas.plan import Plan, load_data, make_plan, studies_folder
+from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
@@ -35,6 +35,10 @@ class Outcome:
     @property
     def interrupted(self) -> bool:
         return (self.tally.reason or "").startswith("interrupted")
+
+    @property
+    def exhausted(self) -> bool:
+        return (self.tally.reason or "").startswith("every network")
 
     def as_json(self) -> dict[str, Any]:
         """The result as plain data."""
@@ -56,17 +60,20 @@ class Outcome:
         if best is None:
             lines.append("No network has been trained to the end yet.")
         else:
+            within = f" within {self.study.limits}" if self.study.limits.bounds else ""
             out.print(front_table(self.study.front(), best=best.number))
             lines.append(
-                f"Best network within {self.study.limits}: trial {best.number} ({best.identity}), "
+                f"Best network{within}: trial {best.number} ({best.identity}), "
                 f"{format_amount(best.cost['macs'])} MACs, val top-1 {percent(best.top1)}"
             )
         lines.append(f"{self.tally.counts}; this run took {format_duration(self.tally.seconds)}")
         lines.append(f"Study: {self.folder}")
-        if self.tally.reason:
+        if self.tally.reason and not self.exhausted:
             lines.append(f"Ended early: {self.tally.reason}. To continue:\n  {command} --trials {self.tally.trials}")
         elif best is not None:
-            if not self.tally.ran:
+            if self.exhausted:
+                lines.append(f"Ended: {self.tally.reason}.")
+            elif not self.tally.ran:
                 lines.append(f"All {self.tally.trials} trials asked for were already done; more --trials go on.")
             lines.append(_next_commands(self.folder, best, len(self.study.records), command))
         out.print("\n".join(lines), highlight=False, markup=False)
@@ -80,11 +87,12 @@ def run_search(
     Raises:
         BsconvNasError: whatever of data, space, budget, study or machine does not allow it.
     """
+    check_settings(settings)
+    if name is not None:
+        studies_folder(directory, name)
     plan = make_plan(settings, _load(settings, download, show), name)
     folder = studies_folder(directory, plan.name)
     earlier = _earlier_records(folder, directory, storage)
-    if show:
-        err.print(_header(plan, folder, len(earlier)), highlight=False, markup=False)
     make_view = LiveView if err.is_terminal and show else PlainView if show else Tally
     view = make_view(err, settings.trials, plan.limits, earlier)
     executor = make_executor(
@@ -94,6 +102,12 @@ def run_search(
         settings.ray_address,
         plan.data.nbytes,
     )
+
+    def opened() -> None:
+        _study_file(plan, storage).write(folder)
+        if show:
+            err.print(_header(plan, folder, len(earlier)), highlight=False, markup=False)
+
     with view if isinstance(view, LiveView) else nullcontext():
         study = run_api(
             space=plan.space,
@@ -109,7 +123,7 @@ def run_search(
             executor=executor,
             fixed=plan.facts,
             observer=view,
-            on_open=lambda: _study_file(plan, storage).write(folder),
+            on_open=opened,
         )
     return Outcome(study, folder, view)
 

@@ -5,13 +5,17 @@ suggestions and takes results back, so Optuna's storage stays the one truth and 
 """
 
 import logging
+import math
 import os
+import signal
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from bsconv_nas.engine import Search, Verdict
-from bsconv_nas.errors import BsconvNasError, StorageError, UsageError
+from bsconv_nas.errors import StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.executors.running import JobError, run_job
 
@@ -76,7 +80,8 @@ class RayExecutor:
         """
         started_here = not ray.is_initialized()
         if started_here:
-            self._start_ray()
+            with _own_sigterm():
+                self._start_ray()
         try:
             self._check_resources()
             bridge = _Bridge(search, self.max_retries)
@@ -102,7 +107,7 @@ class RayExecutor:
             return
         ray.init(
             address="local",
-            num_cpus=max(1, round(self.workers * self.resources["cpu"])) if self.workers else None,
+            num_cpus=max(1, math.ceil(self.workers * self.resources["cpu"])) if self.workers else None,
             object_store_memory=max(_MIN_OBJECT_STORE, _DATA_COPIES * self.data_bytes),
             include_dashboard=False,
             **quiet,
@@ -141,16 +146,28 @@ class RayExecutor:
         )
 
 
+@contextmanager
+def _own_sigterm() -> Generator[None]:
+    """Keep the handler of SIGTERM, which `ray.init` replaces by one that exits at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 class _Bridge:
     """Between Tune's callbacks and the search: which Tune trial is which trial, and the error that ends the run.
 
-    Tune swallows or wraps what callbacks raise, so errors are kept here and the search is suspended.
+    Tune swallows or wraps what callbacks raise, and runs the trial again, so every error is kept here, the search is
+    suspended, and `RayExecutor.run` raises it.
     """
 
     def __init__(self, search: Search, max_retries: int) -> None:
         self.search = search
         self.max_retries = max_retries
-        self.error: BsconvNasError | None = None
+        self.error: Exception | None = None
         self._numbers: dict[str, int] = {}
 
     def __getstate__(self) -> dict[str, object]:
@@ -159,7 +176,7 @@ class _Bridge:
     def next_job(self, tune_id: str) -> Job | None:
         try:
             job = self.search.next()
-        except BsconvNasError as error:
+        except Exception as error:  # noqa: BLE001
             self._end(error)
             return None
         if job is not None:
@@ -170,7 +187,7 @@ class _Bridge:
         """Pass a worker's result on; STOP also ends a trial that is finished, failed or suspended."""
         try:
             return self._take(tune_id, result)
-        except BsconvNasError as error:
+        except Exception as error:  # noqa: BLE001
             self._end(error)
             return Verdict.SUSPEND
 
@@ -196,10 +213,10 @@ class _Bridge:
         if number is not None and not self.search.suspended:
             try:
                 self.search.fail(number, f"its worker died {self.max_retries + 1} times (out of memory?)")
-            except BsconvNasError as error:
+            except Exception as error:  # noqa: BLE001
                 self._end(error)
 
-    def _end(self, error: BsconvNasError) -> None:
+    def _end(self, error: Exception) -> None:
         self.error = self.error or error
         self.search.suspend(str(error))
 

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Iterator
 
 from bsconv_nas.errors import StorageError, TrainingError
-from bsconv_nas.evaluation import EpochResult, Evaluator, Job
+from bsconv_nas.evaluation import EpochResult, Evaluator, Job, checked_top1
 
 
 class JobError(Exception):
@@ -12,22 +12,24 @@ class JobError(Exception):
 
 
 def run_job(evaluator: Evaluator, job: Job) -> Iterator[EpochResult]:
-    """Run a job and check that it ends with a final result.
+    """Run a job up to its final result, and check each result on the way.
 
     Raises:
         JobError: the evaluator failed on this network.
         StorageError: results cannot be written; this is not the network's fault.
     """
-    final = False
     try:
-        for result in evaluator.run(job):
-            final = result.final
+        for count, result in enumerate(evaluator.run(job), 1):
+            checked_top1(result.top1)
+            if result.epoch != count:
+                raise TrainingError(f"the evaluator's result number {count} is of epoch {result.epoch}; count from 1")
             yield result
+            if result.final:
+                return
     except StorageError:
         raise
     except TrainingError as error:
         raise JobError(str(error)) from error
     except Exception as error:
         raise JobError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}") from error
-    if not final:
-        raise JobError("the evaluator ended without a final result")
+    raise JobError("the evaluator ended without a final result; yield one of each epoch")

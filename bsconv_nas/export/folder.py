@@ -18,6 +18,7 @@ FILES = {
     "model.py": "plain PyTorch: `from model import load; network = load()`",
     "model.safetensors": "its weights",
 }
+_REPLACEABLE = (*FILES, "__pycache__")
 
 
 def export_trial(study: Study, record: TrialRecord, to: Path, force: bool = False) -> dict[str, str]:
@@ -27,7 +28,7 @@ def export_trial(study: Study, record: TrialRecord, to: Path, force: bool = Fals
 
     Raises:
         StudyError: the trial has no weights: only members of the front keep theirs.
-        UsageError: the folder exists (without `force`).
+        UsageError: the folder exists (with `force`: and holds something else than an earlier export).
         StorageError: the folder cannot be written.
         BsconvNasError: the check failed.
     """
@@ -40,6 +41,9 @@ def export_trial(study: Study, record: TrialRecord, to: Path, force: bool = Fals
         )
     if to.exists() and (not to.is_dir() or any(to.iterdir())) and not force:
         raise UsageError(f"{to} exists and is not an empty folder; choose another --to, or --force to replace it")
+    strange = sorted(path.name for path in to.iterdir() if path.name not in _REPLACEABLE) if to.is_dir() else []
+    if strange:
+        raise UsageError(f"{to} is no earlier export: it holds {strange[0]!r}; choose another --to")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as scratch:

@@ -35,6 +35,16 @@ STOCK_SAMPLERS: dict[str, StockFactory] = {
 }
 
 
+def check_sampler(name: str) -> None:
+    """Refuse the name of a sampler that there is not.
+
+    Raises:
+        UsageError: unknown name.
+    """
+    if name not in STOCK_SAMPLERS:
+        raise UsageError(f"unknown sampler {name!r}; {did_you_mean(name, STOCK_SAMPLERS)}")
+
+
 def make_sampler(name: str, space: GeneSpace, limits: Limits, seed: int) -> SpaceSampler:
     """The sampler of that name for a space: it never proposes a network over the limits or an already known one.
 
@@ -42,9 +52,8 @@ def make_sampler(name: str, space: GeneSpace, limits: Limits, seed: int) -> Spac
         UsageError: unknown name.
         BudgetError: no network of the space is within the limits.
     """
-    if name not in STOCK_SAMPLERS:
-        raise UsageError(f"unknown sampler {name!r}; {did_you_mean(name, STOCK_SAMPLERS)}")
+    check_sampler(name)
     return RepairedSampler(STOCK_SAMPLERS[name], space, limits, seed)
 
 
-__all__ = ["DEFAULT_SAMPLER", "STOCK_SAMPLERS", "RepairedSampler", "SpaceSampler", "make_sampler"]
+__all__ = ["DEFAULT_SAMPLER", "STOCK_SAMPLERS", "RepairedSampler", "SpaceSampler", "check_sampler", "make_sampler"]

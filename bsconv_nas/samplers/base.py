@@ -36,7 +36,7 @@ class SpaceSampler(BaseSampler):
         self.distributions: dict[str, BaseDistribution] = {
             gene.name: CategoricalDistribution(gene.choices) for gene in space.genes
         }
-        self._identities: dict[int, str] = {}
+        self._identities: dict[str, dict[int, str]] = {}  # by study and trial number
 
     @abstractmethod
     def propose(self, study: Study, trial: FrozenTrial, known: set[str], rng: random.Random) -> Genotype:
@@ -44,10 +44,11 @@ class SpaceSampler(BaseSampler):
 
     def known_identities(self, study: Study, but: int = -1) -> set[str]:
         """Identities of the networks of all trials of the study but number `but`."""
+        known = self._identities.setdefault(study.study_name, {})
         for trial in study.get_trials(deepcopy=False):
-            if trial.number not in self._identities and trial.params.keys() >= self.distributions.keys():
-                self._identities[trial.number] = self.space.identity(self.space.from_params(trial.params))
-        return {identity for number, identity in self._identities.items() if number != but}
+            if trial.number not in known and trial.params.keys() >= self.distributions.keys():
+                known[trial.number] = self.space.identity(self.space.from_params(trial.params))
+        return {identity for number, identity in known.items() if number != but}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self.distributions

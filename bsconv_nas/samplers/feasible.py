@@ -1,5 +1,6 @@
 """Finding networks within limits and not yet known, at the cost of cost evaluations alone."""
 
+import math
 import random
 from collections.abc import Collection, Iterator
 
@@ -106,10 +107,15 @@ def _mutated(space: GeneSpace, genotype: Genotype, rng: random.Random) -> Genoty
     return space.canonical((*genotype[:position], choice, *genotype[position + 1 :]))
 
 
+def _rounded_up(value: float) -> str:
+    # Not in `format_amount`'s three digits: a limit of the rounded amount might just be too low.
+    return str(math.ceil(value)) if value >= 1 else str(value)
+
+
 def _nothing_fits(space: GeneSpace, limits: Limits, cheapest: Genotype) -> str:
     costs = space.cost(cheapest)
     found = ", ".join(f"{name} {format_amount(costs[name])}" for name in limits.bounds)
-    needed = ", ".join(f"{name} at least {format_amount(costs[name])}" for name in limits.bounds)
+    needed = ", ".join(f"{name} at least {_rounded_up(costs[name])}" for name in limits.bounds)
     return (
         f"no network of space {space.name!r} is within {limits}; its cheapest network "
         f"({space.identity(cheapest)}) has {found}; allow {needed}, or choose another space"

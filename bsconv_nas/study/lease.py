@@ -4,11 +4,14 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bsconv_nas.errors import StorageError, StudyError
+
+_TRIES = 25
 
 
 class Lease:
@@ -30,7 +33,7 @@ class Lease:
         except OSError as error:
             raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another folder by --dir") from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except BlockingIOError as error:
             holder = self._holder()
             self._file.close()
@@ -40,6 +43,15 @@ class Lease:
         self._file.truncate(0)
         json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
         self._file.flush()
+
+    def _lock(self) -> None:
+        # `is_searched` holds the lock for microseconds: that is no driver.
+        for _ in range(_TRIES - 1):
+            try:
+                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+        return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _holder(self) -> str:
         self._file.seek(0)

@@ -1,8 +1,9 @@
 """Finding studies on disk: by name, by path, or the latest one."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from bsconv_nas.errors import StudyError
+from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.study.settings import read_study_file
 from bsconv_nas.study.storage import open_storage, sqlite_url
 from bsconv_nas.study.study import Study
@@ -19,10 +20,14 @@ def study_folders(directory: Path) -> list[Path]:
 
 def last_change(folder: Path) -> float | None:
     """Time of the last change to a study's trials (seconds since 1970); None for a recipe that was never run."""
-    if read_study_file(folder).name is None:
-        return None
-    files = [*folder.glob("study.db*"), folder / "study.toml"]
-    return max(file.stat().st_mtime for file in files)
+    with suppress(UsageError):  # a damaged file shows up in lists, and stands in nobody's way
+        if read_study_file(folder).name is None:
+            return None
+    times: list[float] = []
+    for file in (*folder.glob("study.db*"), folder / "study.toml"):
+        with suppress(FileNotFoundError):  # the write-ahead log goes when its last reader does
+            times.append(file.stat().st_mtime)
+    return max(times, default=None)
 
 
 def find_folder(name_or_path: str | None, directory: Path = DEFAULT_DIR) -> Path:
@@ -56,5 +61,6 @@ def load_study(name_or_path: str | None, directory: Path = DEFAULT_DIR, storage:
     file = read_study_file(folder)
     url = storage or file.storage
     if url is None and not (folder / "study.db").is_file():
-        raise StudyError(f"study {folder} has no trials yet; run `bsconv-nas search --config {folder}`")
+        command = f"bsconv-nas search --config {folder} --study {folder.name}"
+        raise StudyError(f"study {folder} has no trials yet; run `{command}`")
     return Study.load(open_storage(url or sqlite_url(folder / "study.db")), file.name or folder.name, folder)

@@ -1,9 +1,13 @@
 """Optuna storages: SQLite with a write-ahead log by default, any URL that Optuna takes, or memory."""
 
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
@@ -29,16 +33,32 @@ def open_storage(url: str | None) -> BaseStorage:
         connect_args = {"timeout": _BUSY_SECONDS} if is_sqlite else {}
         storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
     except ArgumentError as error:
-        raise UsageError(f"storage {url!r} is not a database URL; write for example sqlite:///study.db") from error
+        shown = re.sub(r":[^:@/]*@", ":***@", url)  # it may have a password even so
+        raise UsageError(f"storage {shown!r} is not a database URL; write for example sqlite:///study.db") from error
     except ImportError as error:
-        raise UsageError(f"storage {hidden(url)} needs a driver: {error}; install it with pip") from error
+        raise UsageError(f"storage {hidden(url)} needs a driver: {error.__cause__ or error}; install it") from error
     except (SQLAlchemyError, OSError) as error:
         raise StorageError(
             f"cannot open storage {hidden(url)}: {_reason(error)}; check path and permissions"
         ) from error
+    except RuntimeError as error:
+        raise StudyError(f"storage {hidden(url)} was made by another version of Optuna: {_reason(error)}") from error
     if is_sqlite:
         _use_write_ahead_log(storage, url)
     return storage
+
+
+@contextmanager
+def database_errors() -> Generator[None]:
+    """Turn the errors of a database in use (full disk, lost connection, lock) into `StorageError`."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise StorageError(
+            f"cannot write to the study's database: {_reason(cause)}; make room or check the connection, "
+            "then run the same command again: what is stored is kept"
+        ) from error
 
 
 def sqlite_url(path: Path) -> str:
@@ -84,8 +104,11 @@ def _use_write_ahead_log(storage: RDBStorage, url: str) -> None:
         with storage.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        raise StorageError(f"cannot write storage {url}: {_reason(error)}; check path and permissions") from error
+        raise StorageError(
+            f"cannot write storage {hidden(url)}: {_reason(error)}; check path and permissions"
+        ) from error
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__

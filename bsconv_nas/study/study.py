@@ -1,5 +1,6 @@
 """A study: trials in an Optuna storage, which alone is the truth, and the files beside it."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import Trial
 from optuna.trial import TrialState as OptunaState
 
@@ -19,13 +21,14 @@ from bsconv_nas.space import GeneSpace
 from bsconv_nas.study.experimental import experimental_allowed
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of
 from bsconv_nas.study.seeds import trial_seed
-from bsconv_nas.study.storage import existing_study
+from bsconv_nas.study.storage import database_errors, existing_study
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
 OBJECTIVE = "macs"
+_DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 
 
 class Study:
@@ -39,6 +42,8 @@ class Study:
         self.optuna_study = optuna_study
         self.folder = folder
         attributes = optuna_study.user_attrs
+        if "schema_version" not in attributes:
+            raise StudyError(f"study {optuna_study.study_name!r} has no settings of bsconv-nas; run its search again")
         if attributes.get("schema_version") != SCHEMA_VERSION:
             raise StudyError(
                 f"study {optuna_study.study_name!r} was not made by this version of bsconv-nas "
@@ -50,6 +55,7 @@ class Study:
         self._finished: dict[int, TrialRecord] = {}
 
     @classmethod
+    @database_errors()
     def open(
         cls,
         storage: BaseStorage,
@@ -69,23 +75,26 @@ class Study:
             StudyError: the study exists with another space, data, limits or seed.
         """
         expected: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
             "space": space.fingerprint,
             "limits": dict(limits.bounds),
             "seed": seed,
             "genes": [gene.name for gene in space.genes],
             **fixed,
+            "schema_version": SCHEMA_VERSION,  # last: it marks the study as complete
         }
         if name in optuna.get_all_study_names(storage):
             study = existing_study(storage, name)
+            _refuse_foreign(study)
             _refuse_changes(name, expected, study.user_attrs)
         else:
-            study = optuna.create_study(storage=storage, study_name=name, directions=["maximize", "minimize"])
-            with experimental_allowed():
+            study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS)
+        # A driver that died in the middle of creating a study leaves some of this unset.
+        with experimental_allowed():
+            if study.metric_names is None:
                 study.set_metric_names(["val_top1", OBJECTIVE])
-        # A driver that died in the middle of creating a study leaves some attributes unset: set those.
-        for key in expected.keys() - study.user_attrs.keys():
-            study.set_user_attr(key, expected[key])
+        for key, value in expected.items():
+            if key not in study.user_attrs:
+                study.set_user_attr(key, value)
         return cls(study, folder)
 
     @classmethod
@@ -164,11 +173,13 @@ class Study:
         """Number of trials, running ones included."""
         return len(self.optuna_study.get_trials(deepcopy=False))
 
+    @database_errors()
     def start(self, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
         """Have the sampler propose the next network, and store it as a running trial."""
         self.optuna_study.sampler = sampler
         return self._propose(self.optuna_study.ask(), space, sampler)
 
+    @database_errors()
     def restart(self, number: int, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
         """Take up a running trial again; one whose proposal was not written completely is proposed again."""
         trial = self._trial(number)
@@ -179,12 +190,19 @@ class Study:
         return self._propose(Trial(self.optuna_study, trial._trial_id), space, sampler)  # pyright: ignore[reportPrivateUsage]
 
     def _propose(self, trial: Trial, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
+        # Genes are stored one by one. Should the driver die between two of them, the rest must come from the same
+        # proposal: Optuna takes fixed parameters before it asks a sampler.
+        before = self._trial(trial.number)
+        if "fixed_params" not in before.system_attrs:
+            storage, trial_id = self.optuna_study._storage, trial._trial_id  # pyright: ignore[reportPrivateUsage]
+            storage.set_trial_system_attr(trial_id, "fixed_params", trial.relative_params)
         for gene in space.genes:
             trial.suggest_categorical(gene.name, gene.choices)
         genotype = space.from_params(trial.params)
         costs = space.cost(genotype)
         for name, bound in self.limits.bounds.items():
-            trial.set_constraint(name, costs[name] - bound)
+            if name not in (before.constraints or {}):
+                trial.set_constraint(name, costs[name] - bound)
         if isinstance(space, ArchSpace):
             trial.set_user_attr("arch", space.decode(genotype).to_dict())
         avoided = getattr(sampler, "avoided", {}).pop(trial.number, None)
@@ -204,29 +222,37 @@ class Study:
             genotype=record.genotype,
             seed=record.seed,
             arch=record.arch_spec(),
-            checkpoint=self.folder / "checkpoints" / f"trial-{record.number:05d}.safetensors" if self.folder else None,
-            weights=self.weights_path(record.number),
+            checkpoint=self._path("checkpoints", record.number),
+            weights=self._path("weights", record.number),
         )
 
     def weights_path(self, number: int) -> Path | None:
         """Where the weights of a trial are, if it is on the front; None in a study without a folder."""
-        return self.folder / "weights" / f"trial-{number:05d}.safetensors" if self.folder else None
+        return self._path("weights", number)
 
+    def _path(self, kind: str, number: int) -> Path | None:
+        # Absolute: workers of a running cluster have another working directory.
+        return self.folder.absolute() / kind / f"trial-{number:05d}.safetensors" if self.folder else None
+
+    @database_errors()
     def set_curve(self, number: int, results: list[EpochResult]) -> None:
         """Store the results of a trial's epochs so far."""
         self._set(number, "curve", [[r.epoch, r.epochs, r.top1, r.metrics] for r in results])
 
+    @database_errors()
     def complete(self, record: TrialRecord, top1: float) -> None:
         """Store the accuracy of a trial whose evaluation ended; weights beside the front are deleted."""
         before = {member.number for member in self.front()}
         self.optuna_study.tell(record.number, [top1, record.cost[OBJECTIVE]])
         self._clean_up(record.number, before)
 
+    @database_errors()
     def stop(self, record: TrialRecord) -> None:
         """Store that a trial was stopped early."""
         self.optuna_study.tell(record.number, state=OptunaState.PRUNED)
         self._clean_up(record.number, set())
 
+    @database_errors()
     def fail(self, number: int, reason: str) -> None:
         """Store that a trial failed, and why."""
         self._set(number, "reason", reason)
@@ -236,10 +262,9 @@ class Study:
     def _clean_up(self, number: int, front_before: set[int]) -> None:
         if self.folder is None:
             return
-        (self.folder / "checkpoints" / f"trial-{number:05d}.safetensors").unlink(missing_ok=True)
         front = {member.number for member in self.front()}
-        for gone in ({number} | front_before) - front:
-            path = self.weights_path(gone)
+        gone = [self._path("weights", other) for other in ({number} | front_before) - front]
+        for path in (self._path("checkpoints", number), *gone):
             if path is not None:
                 path.unlink(missing_ok=True)
 
@@ -251,10 +276,40 @@ class Study:
         return self.optuna_study.get_trials(deepcopy=False)[number]
 
 
+def _refuse_foreign(study: optuna.Study) -> None:
+    """Refuse to search in a study that was made by another program."""
+    ours = "schema_version" in study.user_attrs or not study.get_trials(deepcopy=False)
+    if not ours or tuple(study.directions) != _DIRECTIONS:
+        raise StudyError(
+            f"study {study.study_name!r} in this storage was not made by bsconv-nas; choose another name by --study"
+        )
+
+
 def _refuse_changes(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     for key, value in expected.items():
         if key in found and found[key] != value and key != "genes":
+            before, now = _difference(found[key], value)
             raise StudyError(
-                f"study {name!r} was made with another {key} ({found[key]}, now {value}); "
+                f"study {name!r} was made with other {key} ({before}; now {now}); "
                 f"give the same {key} again, or another name by --study"
             )
+
+
+def _difference(before: Any, now: Any) -> tuple[str, str]:
+    """What differs, in words: of mappings, also as JSON text, only the entries that differ."""
+    one, two = _mapping(before), _mapping(now)
+    if one is None or two is None:
+        return str(before), str(now)
+    keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
+    return _entries(one, keys), _entries(two, keys)
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
+    return value if isinstance(value, dict) else None
+
+
+def _entries(values: Mapping[str, Any], keys: list[str]) -> str:
+    shown = {key: values.get(key, "none") for key in keys}
+    return ", ".join(f"{key} {v:.12g}" if isinstance(v, float) else f"{key} {v}" for key, v in shown.items())

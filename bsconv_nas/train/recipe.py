@@ -50,7 +50,7 @@ class Recipe(TomlModel):
         while batch_size > 8 and images * self.train_fraction < 16 * batch_size:
             batch_size //= 2
         rate = self.learning_rate * max(batch_size, 32) / max(self.batch_size, 32)
-        padding = max(1, image_size // 8)
+        padding = min(64, max(1, image_size // 8))
         changes = {"batch_size": batch_size, "learning_rate": rate, "crop_padding": padding}
         return self.model_copy(update=changes)
 
