@@ -78,7 +78,7 @@ def test_test_command_is_where_ci_reads_it() -> None:
 
 
 def test_files_of_how_it_works_exist() -> None:
-    section = README.split("## How it works")[1].split("## Citation")[0]
+    section = README.split("## How it works")[1].split("\n## ")[0]
     named = re.findall(r"`((?:bsconv_nas/|search_spaces/|[a-z_]+/)?[a-z_/]+\.py|[a-z_]+/)`", section)
     assert len(named) > 8
     for name in named:
