@@ -59,8 +59,8 @@ def search(
         seed: of proposals and trainings, 0 or more.
         storage: URL of an Optuna storage; None: a SQLite file in `folder`, or memory without one.
         study_name: name in the storage; running again under the same name continues.
-        data, image_size, epochs: for training, that is without `evaluate`: "digits", "cifar10", "cifar100" or a
-            folder of images; pixels; epochs of a brief training. None: as the data suggests.
+        data, image_size, epochs: for training, that is without `evaluate`: "digits", "cifar10", "cifar100", "dogs"
+            or a folder of images; pixels; epochs of a brief training. None: as the data suggests.
         folder: of the study; keeps checkpoints and the weights of front members. None: nothing is kept.
         seconds: time limit of this run; running trials stay resumable.
         executor: runs the jobs; None: one of `workers`, each with one core.

@@ -66,7 +66,7 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME|FOLDER",
-            help="digits, cifar10, cifar100, or a folder of images: train/ and test/ with a folder per class, "
+            help="digits, cifar10, cifar100, dogs, or a folder of images: train/ and test/ with a folder per class, "
             "or just a folder per class.  [default: digits]",
             rich_help_panel=_DATA,
         ),
@@ -84,7 +84,7 @@ def search(
         ),
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch cifar10 or cifar100 if missing.", rich_help_panel=_DATA)
+        bool, typer.Option("--download", help="Fetch cifar10, cifar100 or dogs if missing.", rich_help_panel=_DATA)
     ] = False,
     skip_bad_images: Annotated[
         bool, typer.Option("--skip-bad-images", help="Leave out unreadable images.", rich_help_panel=_DATA)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bsconv_nas.data.cifar import load_cifar, load_cifar_test
 from bsconv_nas.data.digits import load_digits, load_digits_test
+from bsconv_nas.data.dogs import IMAGE_SIZE, load_dogs, load_dogs_test
 from bsconv_nas.data.folder import load_folder, load_folder_test
 from bsconv_nas.data.images import ImageData, TestData
 from bsconv_nas.data.naming import printable
@@ -42,6 +43,7 @@ DATASETS: dict[str, Dataset] = {
     "digits": Dataset("digits", "handwritten digits (scikit-learn)", load_digits, load_digits_test, 20, 8, flip=False),
     "cifar10": Dataset("cifar10", "CIFAR-10", load_cifar, load_cifar_test, 8, 32),
     "cifar100": Dataset("cifar100", "CIFAR-100", load_cifar, load_cifar_test, 8, 32),
+    "dogs": Dataset("dogs", "Stanford Dogs", load_dogs, load_dogs_test, 8, IMAGE_SIZE),
 }
 FOLDER = Dataset("folder", "a folder of images", load_folder, load_folder_test, 8, None)
 DEFAULT = "digits"

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from bsconv_nas.data.image_size import choose_image_size
-from bsconv_nas.data.images import ImageData, Labels, TestData, image_data
+from bsconv_nas.data.images import ImageData, TestData
 from bsconv_nas.data.layout import Layout, find_layout
-from bsconv_nas.data.listing import ImageFile, list_images, visible_folders
+from bsconv_nas.data.listing import ImageFile, labels_of, list_images, visible_folders
 from bsconv_nas.data.naming import listed, printable
 from bsconv_nas.data.options import LoadOptions
+from bsconv_nas.data.plans import HoldOut, divided, whole_test_part
 from bsconv_nas.data.rows import Plan, load_rows
-from bsconv_nas.data.split import test_mask, validation_mask
+from bsconv_nas.data.split import test_mask
 from bsconv_nas.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -34,13 +33,12 @@ def load_folder(source: str, options: LoadOptions) -> ImageData:
     train = folder.train_files()
     image_size = options.image_size or choose_image_size(folder.layout.root, train)
     if folder.layout.val is None:
-        rows = load_rows(folder.layout.root, train, _HoldOut(folder.classes), image_size, options)
+        rows = load_rows(folder.layout.root, train, HoldOut(folder.classes), image_size, options)
     else:
         val = folder.files(folder.layout.val)
         plan = _OwnValidation(folder.classes, frozenset(file.path for file in val))
         rows = load_rows(folder.layout.root, train + val, plan, image_size, options)
-    labels, classes = _labels(rows.files), folder.class_names
-    return image_data(folder.name, rows.images, labels, rows.train_count, classes, rows.sha256, rows.skipped)
+    return rows.image_data(folder.name, folder.class_names)
 
 
 def load_folder_test(source: str, options: LoadOptions) -> TestData:
@@ -52,10 +50,8 @@ def load_folder_test(source: str, options: LoadOptions) -> TestData:
     """
     folder = _Folder.open(source)
     image_size = options.image_size or choose_image_size(folder.layout.root, folder.train_files())
-    rows = load_rows(folder.layout.root, folder.test_files(), _test_plan, image_size, options)
-    labels = _labels(rows.files)
-    labels.flags.writeable = False
-    return TestData(rows.images, labels, folder.class_names, rows.skipped)
+    rows = load_rows(folder.layout.root, folder.test_files(), whole_test_part, image_size, options)
+    return rows.test_data(folder.class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +109,6 @@ class _Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class _HoldOut:
-    """Training images first, then those held out of them; each sorted."""
-
-    classes: tuple[str, ...]
-
-    def __call__(self, files: list[ImageFile]) -> Plan:
-        held_out = validation_mask([file.path for file in files], _labels(files), self.classes)
-        train, val = _divided(files, held_out.tolist())
-        return Plan(train + val, len(train))
-
-
-@dataclass(frozen=True, slots=True)
 class _OwnValidation:
     """Training images first, then those of the validation folder; each sorted."""
 
@@ -132,7 +116,7 @@ class _OwnValidation:
     val_paths: frozenset[str]
 
     def __call__(self, files: list[ImageFile]) -> Plan:
-        train, val = _divided(files, [file.path in self.val_paths for file in files])
+        train, val = divided(files, [file.path in self.val_paths for file in files])
         for what, part in (("training", train), ("validation", val)):
             missing = sorted(set(range(len(self.classes))) - {file.label for file in part})
             if missing:
@@ -141,23 +125,8 @@ class _OwnValidation:
         return Plan(train + val, len(train))
 
 
-def _test_plan(files: list[ImageFile]) -> Plan:
-    if not files:
-        raise DataError("the test part has 0 readable images; at least 1 is needed; add a folder test/<class>/*.jpg")
-    return Plan(files, 0)
-
-
 def _split_off(files: list[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:
-    return _divided(files, test_mask([file.path for file in files], _labels(files)).tolist())
-
-
-def _divided(files: list[ImageFile], second: list[bool]) -> tuple[list[ImageFile], list[ImageFile]]:
-    pairs = list(zip(files, second, strict=True))
-    return [file for file, is_second in pairs if not is_second], [file for file, is_second in pairs if is_second]
-
-
-def _labels(files: Sequence[ImageFile]) -> Labels:
-    return np.fromiter((file.label for file in files), dtype=np.int64, count=len(files))
+    return divided(files, test_mask([file.path for file in files], labels_of(files)).tolist())
 
 
 def _numbered(classes: Sequence[str]) -> dict[str, int]:

@@ -2,11 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from bsconv_nas.data.decode import SUFFIXES
+from bsconv_nas.data.images import Labels
 from bsconv_nas.data.naming import listed, printable
 from bsconv_nas.errors import DataError
 
@@ -66,6 +69,22 @@ def list_images(root: Path, part: str, labels: Mapping[str, int]) -> list[ImageF
     return files
 
 
+def image_file(entry: os.DirEntry[str] | Path, path: str, label: int) -> ImageFile:
+    """The image at `entry`, called `path`."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return ImageFile(path, label, -1, 0)
+    if not stat.S_ISREG(status.st_mode):
+        return ImageFile(path, label, -1, 0)
+    return ImageFile(path, label, status.st_size, status.st_mtime_ns)
+
+
+def labels_of(files: Sequence[ImageFile]) -> Labels:
+    """Labels int64 (N,) of the files."""
+    return np.fromiter((file.label for file in files), dtype=np.int64, count=len(files))
+
+
 def _walk(folder: Path, relative: str, label: int, above: frozenset[_Inode]) -> Iterator[ImageFile]:
     try:
         inode = _inode(os.stat(folder))
@@ -77,21 +96,11 @@ def _walk(folder: Path, relative: str, label: int, above: frozenset[_Inode]) -> 
                 if name.startswith("."):
                     continue
                 if os.path.splitext(name)[1].lower() in SUFFIXES and not _is_folder(entry):
-                    yield _image_file(entry, f"{relative}/{name}", label)
+                    yield image_file(entry, f"{relative}/{name}", label)
                 elif _is_folder(entry):
                     yield from _walk(folder / name, f"{relative}/{name}", label, above | {inode})
     except OSError as error:
         raise _cannot_list(folder, error) from error
-
-
-def _image_file(entry: os.DirEntry[str], path: str, label: int) -> ImageFile:
-    try:
-        status = entry.stat()
-    except OSError:
-        return ImageFile(path, label, -1, 0)
-    if not stat.S_ISREG(status.st_mode):
-        return ImageFile(path, label, -1, 0)
-    return ImageFile(path, label, status.st_size, status.st_mtime_ns)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

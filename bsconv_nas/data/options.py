@@ -21,7 +21,7 @@ class LoadOptions:
     Args:
         image_size: side of the square images in pixels, 4 to 1024; None: the data set's own.
         cache_dir: folder of the decoded arrays; None: `$XDG_CACHE_HOME` or `~/.cache`, then `bsconv-nas/images`.
-        download: fetch CIFAR when its files are missing.
+        download: fetch files of CIFAR or Stanford Dogs that are missing.
         data_dir: folder of downloaded data sets; None: like `cache_dir`, but `bsconv-nas/data`.
         skip_bad_images: leave out images that cannot be read instead of refusing them.
         progress: called with (done, total) images while decoding.

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from bsconv_nas.data.cache import ArrayFile, CacheEntry, cache_key, read_entry
 from bsconv_nas.data.decode_all import batch_rows, decode_all
-from bsconv_nas.data.images import Images
-from bsconv_nas.data.listing import ImageFile
+from bsconv_nas.data.images import ImageData, Images, TestData, image_data
+from bsconv_nas.data.listing import ImageFile, labels_of
 from bsconv_nas.data.naming import listed
 from bsconv_nas.data.options import LoadOptions
 from bsconv_nas.errors import DataError
@@ -32,6 +32,17 @@ class Rows(NamedTuple):
     train_count: int
     sha256: str
     skipped: int
+
+    def image_data(self, name: str, classes: tuple[str, ...]) -> ImageData:
+        """The rows as a train part with its hold-out."""
+        labels = labels_of(self.files)
+        return image_data(name, self.images, labels, self.train_count, classes, self.sha256, self.skipped)
+
+    def test_data(self, classes: tuple[str, ...]) -> TestData:
+        """The rows as a test part."""
+        labels = labels_of(self.files)
+        labels.flags.writeable = False
+        return TestData(self.images, labels, classes, self.skipped)
 
 
 Planner = Callable[[list[ImageFile]], Plan]

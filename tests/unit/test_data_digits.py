@@ -56,11 +56,11 @@ def test_image_sizes_out_of_range(size):
     [
         (
             "cifar",
-            r"neither a known data set nor a folder; did you mean 'cifar10'\? \(known: cifar10, cifar100, digits\)",
+            r"nor a folder; did you mean 'cifar10'\? \(known: cifar10, cifar100, digits, dogs\)",
         ),
         ("CIFAR10", "did you mean 'cifar10'"),
         ("", "neither a known data set nor a folder"),
-        ("xyzzy", "known: cifar10, cifar100, digits, or give the path of a folder"),
+        ("xyzzy", "known: cifar10, cifar100, digits, dogs, or give the path of a folder"),
         ("no/such/folder", "data folder 'no/such/folder' does not exist; check the path"),
         ("~nobody-of-this-name/x", "does not exist"),
         ("a\0b", r"'a\\x00b' is neither"),
@@ -79,6 +79,7 @@ def test_the_table_of_data_sets(tmp_path):
         ("digits", 20, 8),
         ("cifar10", 8, 32),
         ("cifar100", 8, 32),
+        ("dogs", 8, 224),
     ]
     assert all(name == row.name and row.title for name, row in DATASETS.items())
     assert find_dataset(None) is DATASETS["digits"]
