@@ -1,0 +1,100 @@
+"""A driver that dies or is interrupted, in processes of its own; the study is continued after it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bsconv_nas.api import search
+from bsconv_nas.errors import StudyError
+from bsconv_nas.study import Study
+from tests.searches import LIMITS, Epochs, outcomes, table_space
+
+ROOT = Path(__file__).parents[2]
+
+# argv: folder, workers, number of trials, trial and epoch to misbehave in, signal to itself (0: none)
+DRIVER = """
+import os, pathlib, sys, time
+from bsconv_nas.api import search
+from tests.searches import LIMITS, Epochs, table_space
+folder, workers, trials, trial, epoch, number = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])
+driver = os.getpid()
+def on_epoch(job, now):
+    if job.number == trial and now == epoch and number:
+        os.kill(driver, number)
+        time.sleep(5 if workers else 0)  # until the driver has noticed
+if __name__ == "__main__":
+    study = search(table_space(), Epochs(3, on_epoch), LIMITS, "tpe", trials, workers, folder=folder)
+    print(len(study.records), len(study.unfinished()))
+"""
+
+
+def drive(folder: Path, workers: int, trials: int, at: tuple[int, int] = (-1, 0), number: int = 0) -> tuple[int, str]:
+    command = [sys.executable, "-c", DRIVER, str(folder), *map(str, (workers, trials, *at, number))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def opened(folder: Path) -> Study:
+    from bsconv_nas.study.storage import open_storage, sqlite_url
+
+    return Study.load(open_storage(sqlite_url(folder / "study.db")), "table", folder)
+
+
+@pytest.mark.parametrize("at", [(0, 1), (4, 2), (12, 3)])
+def test_killed_and_continued_gives_the_trials_of_an_unkilled_search(tmp_path: Path, at: tuple[int, int]) -> None:
+    expected = search(table_space(), Epochs(3), LIMITS, "tpe", 14)
+    code, _ = drive(tmp_path, 0, 14, at, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    left = opened(tmp_path)
+    assert left.unfinished() == [at[0]]
+    assert [record.number for record in left.records] == list(range(at[0]))
+    code, output = drive(tmp_path, 0, 14)
+    assert (code, output.split()) == (0, ["14", "0"]), output
+    study = opened(tmp_path)
+    assert outcomes(study.records) == outcomes(expected.records)
+    resumed = next(record for record in study.records if record.number == at[0])
+    assert resumed.curve[-1].metrics["resumed_at"] == at[1] - 1
+
+
+def test_a_killed_driver_with_workers_is_continued(tmp_path: Path) -> None:
+    code, _ = drive(tmp_path, 2, 8, (4, 2), signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    left = opened(tmp_path)
+    kept, orphans = outcomes(left.records), left.unfinished()
+    assert 4 in orphans
+    assert kept
+    code, output = drive(tmp_path, 2, 8)
+    assert (code, output.split()[-2:]) == (0, ["8", "0"]), output
+    study = opened(tmp_path)
+    assert sorted(record.number for record in study.records) == list(range(8))
+    assert {record.state for record in study.records} == {"complete"}
+    assert set(kept) <= set(outcomes(study.records))
+
+
+@pytest.mark.parametrize(("workers", "number"), [(0, signal.SIGINT), (0, signal.SIGTERM), (2, signal.SIGTERM)])
+def test_an_interrupted_search_ends_cleanly_and_is_resumable(tmp_path: Path, workers: int, number: int) -> None:
+    code, output = drive(tmp_path, workers, 6, (2, 2), number)
+    finished, running = map(int, output.split()[-2:])
+    assert code == 0, output
+    assert finished < 6
+    assert running >= 1
+    code, output = drive(tmp_path, 0, 6)
+    assert (code, output.split()) == (0, ["6", "0"]), output
+
+
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    from bsconv_nas.study.lease import Lease
+
+    with Lease(tmp_path), pytest.raises(StudyError, match=f"being searched by process {os.getpid()}"):
+        search(table_space(), Epochs(1), LIMITS, trials=1, folder=tmp_path)
+
+
+def test_the_time_limit_ends_a_search(tmp_path: Path) -> None:
+    study = search(table_space(), Epochs(3), LIMITS, trials=5, seconds=0, folder=tmp_path)
+    assert study.records == []
+    assert len(search(table_space(), Epochs(3), LIMITS, trials=5, seconds=3600, folder=tmp_path).records) == 5

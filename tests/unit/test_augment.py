@@ -1,0 +1,95 @@
+"""Whole-batch crops and flips against doing it image by image."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from bsconv_nas.train.augment import as_input, crop_and_flip, training_batches
+from bsconv_nas.train.recipe import Recipe
+
+
+def images(count: int = 7, height: int = 5, width: int = 6) -> Tensor:
+    return torch.randint(1, 256, (count, height, width, 3), dtype=torch.uint8)
+
+
+def one_by_one(batch: Tensor, padding: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """The obvious way, drawing the same numbers."""
+    count, height, width, _ = batch.shape
+    shifts = torch.randint(0, 2 * padding + 1, (2, count), generator=generator).tolist() if padding else None
+    mirrored = (torch.rand(count, generator=generator) < 0.5).tolist() if flip else [False] * count
+    result = torch.zeros_like(batch)
+    for n in range(count):
+        dy, dx = (shifts[0][n] - padding, shifts[1][n] - padding) if shifts else (0, 0)
+        for y in range(height):
+            for x in range(width):
+                column = width - 1 - x if mirrored[n] else x
+                if 0 <= y + dy < height and 0 <= column + dx < width:
+                    result[n, y, x] = batch[n, y + dy, column + dx]
+    return result
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, 7])
+@pytest.mark.parametrize("flip", [False, True])
+def test_crop_and_flip_as_one_by_one(padding: int, flip: bool) -> None:
+    for seed in range(5):
+        batch = images()
+        found = crop_and_flip(batch, padding, flip, torch.Generator().manual_seed(seed))
+        assert torch.equal(found, one_by_one(batch, padding, flip, torch.Generator().manual_seed(seed)))
+
+
+def test_every_shift_and_both_sides_occur() -> None:
+    batch = torch.zeros(2000, 5, 5, 1, dtype=torch.uint8)
+    batch[:, 2, 1] = 1
+    found = crop_and_flip(batch, 1, True, torch.Generator().manual_seed(0))
+    places = found.nonzero()[:, 1:3].unique(dim=0).tolist()
+    assert sorted(places) == [[y, x] for y in (1, 2, 3) for x in range(5)]
+
+
+def test_images_are_not_written_to() -> None:
+    batch = images()
+    before = batch.clone()
+    crop_and_flip(batch, 2, True, torch.Generator().manual_seed(0))
+    assert torch.equal(batch, before)
+
+
+def test_input_is_scaled_and_channels_last() -> None:
+    batch = images()
+    found = as_input(batch)
+    assert found.shape == (7, 3, 5, 6)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found[3, 2], batch[3, :, :, 2].float() / 255)
+    assert as_input(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8)).item() == 1
+
+
+def epoch(seed: int, batch_size: int = 4, count: int = 11, **more: object) -> list[tuple[Tensor, Tensor]]:
+    data = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, 4, 4, 3).contiguous()
+    recipe = Recipe(batch_size=batch_size, crop_padding=0, flip=False, **more)  # type: ignore[arg-type]
+    return list(training_batches(data, torch.arange(count), recipe, seed))
+
+
+def test_an_epoch_is_full_batches_of_different_images_with_their_labels() -> None:
+    batches = epoch(0)
+    assert [len(labels) for _, labels in batches] == [4, 4]
+    labels = torch.cat([labels for _, labels in batches])
+    assert len(labels.unique()) == 8
+    pixels = torch.cat([found[:, 0, 0, 0] for found, _ in batches])
+    assert torch.equal((pixels * 255).round().long(), labels)
+
+
+def test_a_single_small_batch_is_used() -> None:
+    ((_, labels),) = epoch(0, batch_size=64, count=5)
+    assert sorted(labels.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_order_is_a_function_of_the_seed() -> None:
+    def labels(seed: int) -> list[int]:
+        return torch.cat([found for _, found in epoch(seed)]).tolist()
+
+    assert labels(1) == labels(1)
+    assert labels(1) != labels(2)
+
+
+def test_a_share_of_the_images_is_drawn_anew() -> None:
+    first, second = (torch.cat([labels for _, labels in epoch(s, 4, 40, train_fraction=0.5)]) for s in (0, 1))
+    assert len(first) == len(second) == 20
+    assert set(first.tolist()) != set(second.tolist())

@@ -1,0 +1,36 @@
+"""The learning-rate schedule and the default recipe."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsconv_nas.train.recipe import Recipe, default_recipe
+
+
+@given(st.integers(1, 400), st.floats(0, 0.9), st.floats(0.01, 2))
+def test_the_schedule_is_a_triangle(steps: int, warmup: float, peak: float) -> None:
+    recipe = Recipe(learning_rate=peak, warmup=warmup)
+    rates = [recipe.learning_rate_at(step, steps) for step in range(steps)]
+    assert all(0 < rate <= peak for rate in rates)
+    # The midpoint rule is exact on each side of the peak and off only in the step that holds it.
+    assert sum(rates) == pytest.approx(peak * steps / 2, abs=peak)
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] <= peak / (steps * (1 - warmup)) or steps == 1
+
+
+def test_the_schedule_ends_near_zero() -> None:
+    recipe = Recipe(learning_rate=0.2, warmup=0.25)
+    assert recipe.learning_rate_at(99, 100) == pytest.approx(0.2 * 0.5 / 75)
+    assert recipe.learning_rate_at(0, 100) == pytest.approx(0.2 * 0.5 / 25)
+
+
+@pytest.mark.parametrize("images", [2, 10, 100, 1438, 50_000, 10**6])
+@pytest.mark.parametrize("size", [4, 8, 32, 224, 520, 1024])
+def test_there_is_a_recipe_for_all_data(images: int, size: int) -> None:
+    recipe = default_recipe(images, size, flip=True, epochs=3)
+    assert recipe.epochs == 3
+    assert recipe.batch_size == 8 or images >= 16 * recipe.batch_size
+    assert 1 <= recipe.crop_padding <= max(1, size // 8)
+    assert recipe.steps_per_epoch(images) >= 1
