@@ -115,9 +115,9 @@ def test_it_finds_the_front_where_random_search_does_not() -> None:
         for _ in range(40):
             _tell(study, space)
         found[name] = max(trial.values[0] for trial in study.trials)
-    everything = [space.random(random.Random(i)) for i in range(4000)]
-    best = max(_top1(g) for g in everything if limits.allow(space.cost(g)))
-    assert found["known-cost"] > max(found["random"], best)
+    many = [space.random(random.Random(i)) for i in range(4000)]
+    best = max(_top1(genotype) for genotype in many if limits.allow(space.cost(genotype)))
+    assert found["known-cost"] >= best > found["random"]
 
 
 @pytest.mark.parametrize("top1", [0.0, 0.1, 1.0])
@@ -195,12 +195,12 @@ def test_another_process_proposes_the_same() -> None:
     code = textwrap.dedent("""
         import json
         from tests.unit import test_known_cost as t
-        print(json.dumps(t._proposals(t._run(t._space(), t.Limits({"macs": 150e3}), 24), t._space())))
+        print(json.dumps(t._proposals(t._run(t._space(), t.Limits({"macs": 150e3}), 16), t._space())))
     """)
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=120
     )
-    here = _proposals(_run(_space(), Limits({"macs": 150e3}), 24), _space())
+    here = _proposals(_run(_space(), Limits({"macs": 150e3}), 16), _space())
     assert json.loads(found.stdout.splitlines()[-1]) == [list(genotype) for genotype in here]
 
 

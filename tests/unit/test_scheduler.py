@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.storages import BaseStorage
 
 from bsconv_nas.api import search
 from bsconv_nas.errors import UsageError
@@ -124,9 +124,8 @@ def _search(study: Study, evaluator: _Curves, trials: int, sampler: str = "rando
     return run
 
 
-def _study(path: Path | None = None) -> Study:
-    url = f"sqlite:///{path}" if path else None
-    return Study.open(open_storage(url), "s", SPACE, Limits(), 0, {})
+def _study(storage: BaseStorage | None = None) -> Study:
+    return Study.open(storage or open_storage(None), "s", SPACE, Limits(), 0, {})
 
 
 def _outcome(study: Study) -> list[tuple[object, ...]]:
@@ -144,13 +143,13 @@ def test_a_search_stops_what_lags_and_keeps_the_front() -> None:
     assert {tuple(r.genotype) for r in study.front()} == {(w, 1) for w in range(5)}
 
 
-def test_an_interrupted_search_decides_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    whole = _study()
+@pytest.mark.parametrize("stop_at", [(0, 1), (3, 1), (9, 1)])
+def test_an_interrupted_search_decides_as_an_uninterrupted_one(stop_at: tuple[int, int]) -> None:
+    whole, storage = _study(), open_storage(None)
     _search(whole, _Curves(), 16)
-    first = _study(tmp_path / "study.db")
     with pytest.raises(KeyboardInterrupt):
-        _search(first, _Curves(stop_at=(9, 2)), 16)
-    again = _study(tmp_path / "study.db")
+        _search(_study(storage), _Curves(stop_at=stop_at), 16)
+    again = _study(storage)
     _search(again, _Curves(), 16)
     assert _outcome(again) == _outcome(whole)
 
