@@ -24,8 +24,7 @@ from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.engine import Search
 from bsconv_nas.limits import Limits
 from bsconv_nas.plan import load_data, make_plan
-from bsconv_nas.samplers import STOCK_SAMPLERS as SAMPLERS
-from bsconv_nas.samplers import make_sampler
+from bsconv_nas.samplers import SAMPLERS, make_sampler
 from bsconv_nas.space_file import find_space
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.settings import SearchSettings, provenance

@@ -12,6 +12,7 @@ from bsconv_nas.interrupt import interruptible
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
+from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.storage import open_storage, sqlite_url
@@ -39,6 +40,7 @@ def search(
     fixed: Mapping[str, str] | None = None,
     observer: Observer | None = None,
     on_open: Callable[[], None] | None = None,
+    early_stopping: str | EarlyStopping = "none",
 ) -> Study:
     """Search networks of high accuracy and few MACs within limits.
 
@@ -67,6 +69,7 @@ def search(
         fixed: facts that may not change between runs of a study, by name.
         observer: told what happens.
         on_open: called once the study is open and known to be the same as before.
+        early_stopping: "none", "asha" (successive halving among networks of no more MACs), or an `EarlyStopping`.
 
     Raises:
         UsageError: a value that is not allowed, or a study made with other settings.
@@ -75,6 +78,7 @@ def search(
     """
     if trials < 1 or workers < 0:
         raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
+    rule = find_early_stopping(early_stopping) if isinstance(early_stopping, str) else early_stopping
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
     if evaluate is None or not isinstance(space, GeneSpace):
         from bsconv_nas.plan import image_task
@@ -90,7 +94,7 @@ def search(
         study = Study.open(open_storage(url), study_name or space.name, space, bounds, seed, fixed or {}, folder)
         if on_open:
             on_open()
-        run = Search(study, space, proposer, trials, seconds, observer)
+        run = Search(study, space, proposer, trials, seconds, observer, rule)
         with interruptible(run):
             (executor or make_executor(workers)).run(run, evaluator)
         if observer:

@@ -7,8 +7,10 @@ from typing import Protocol
 from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.samplers import SpaceSampler
+from bsconv_nas.scheduler import EarlyStopping
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.study import Study, TrialRecord
+from bsconv_nas.study.study import OBJECTIVE
 
 
 class Verdict(Enum):
@@ -35,8 +37,8 @@ class Search:
     """One run of a search over a study. An executor drives it by `next`, `report`, `finish` and `fail`.
 
     A trial's life: `next` gives its job, `report` takes the result of each epoch (again, after a resumption: the same
-    epoch twice does no harm), and exactly one of `finish` and `fail` ends it. A trial that gets no end stays running
-    in the study, and the next run takes it up under its number.
+    epoch twice does no harm), and exactly one of `finish`, `fail` and a verdict of STOP ends it. A trial that gets no
+    end stays running in the study, and the next run takes it up under its number.
 
     Args:
         study: where trials are stored.
@@ -45,6 +47,7 @@ class Search:
         trials: number of trials the study is to have, those of earlier runs included.
         seconds: time limit of this run; None for none.
         observer: told what happens.
+        early_stopping: ends trainings that are not worth going on with; None for none.
     """
 
     def __init__(
@@ -55,12 +58,14 @@ class Search:
         trials: int,
         seconds: float | None = None,
         observer: Observer | None = None,
+        early_stopping: EarlyStopping | None = None,
     ) -> None:
         self.study = study
         self.space = space
         self.sampler = sampler
         self.trials = trials
         self.observer = observer
+        self.early_stopping = early_stopping
         self.ended_because: str | None = None
         self._suspended = False
         self._deadline = time.monotonic() + seconds if seconds is not None else None
@@ -98,7 +103,10 @@ class Search:
         return self.study.job(record)
 
     def report(self, number: int, result: EpochResult) -> Verdict:
-        """Take the result of an epoch; the verdict on a final result is CONTINUE, and `finish` follows."""
+        """Take the result of an epoch; the verdict on a final result is CONTINUE, and `finish` follows.
+
+        A verdict of STOP has already ended the trial in the study.
+        """
         curve = self._curves[number]
         if result.epoch == len(curve) + 1:
             curve.append(result)
@@ -107,6 +115,11 @@ class Search:
                 self.observer.reported(self._running[number], result)
         if result.final:
             return Verdict.CONTINUE
+        if self._to_be_stopped(number, result):
+            self.study.stop(self._running.pop(number))
+            self._curves.pop(number)
+            self._tell_finished(number)
+            return Verdict.STOP
         return Verdict.SUSPEND if self.suspended else Verdict.CONTINUE
 
     def finish(self, number: int) -> None:
@@ -121,6 +134,14 @@ class Search:
         self._curves.pop(number)
         self.study.fail(number, reason)
         self._tell_finished(number)
+
+    def _to_be_stopped(self, number: int, result: EpochResult) -> bool:
+        # Of the epochs that a resumed trial reports again only the last is judged: earlier rungs were passed.
+        curve = self._curves[number]
+        if self.early_stopping is None or result.epoch != len(curve):
+            return False
+        others = ((r.cost[OBJECTIVE], r.curve) for r in self.study.all_records if r.number != number)
+        return not self.early_stopping.continues(self._running[number].cost[OBJECTIVE], curve, others)
 
     def _start(self) -> TrialRecord | None:
         try:

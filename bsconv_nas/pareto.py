@@ -1,6 +1,8 @@
 """Fronts of two objectives: accuracy up, a cost down."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def front_indices(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
@@ -16,3 +18,40 @@ def front_indices(costs: Sequence[float], accuracies: Sequence[float]) -> list[i
             front.append(i)
             best = accuracies[i]
     return front
+
+
+def hypervolume(costs: Sequence[float], accuracies: Sequence[float], cost_limit: float, accuracy_floor: float) -> float:
+    """Area that the points dominate inside the reference: exact, O(n log n).
+
+    A point (c, a) dominates every (x, y) with c <= x <= `cost_limit` and `accuracy_floor` <= y <= a. Points at or
+    beyond the reference add nothing. Areas are in units of cost times accuracy, so give positions on a `CostAxis`
+    instead of costs where each doubling of cost is to count the same.
+    """
+    area = 0.0
+    edge = accuracy_floor
+    for i in front_indices(costs, accuracies):
+        if accuracies[i] > edge and costs[i] < cost_limit:
+            area += (cost_limit - costs[i]) * (accuracies[i] - edge)
+            edge = accuracies[i]
+    return area
+
+
+@dataclass(frozen=True, slots=True)
+class CostAxis:
+    """Costs as positions: 0 is the space's cheapest network, 1 the limit, and equal ratios are equally far apart.
+
+    The search measures fronts on this axis. On a linear axis networks of a tenth of the limit would share a tenth of
+    the area, although the cheap half of a front is as long a way in every table of networks. Costs of 0 or less have no
+    logarithm: with a cheapest cost that is not positive, the axis is linear.
+    """
+
+    cheapest: float
+    limit: float
+
+    def position(self, cost: float) -> float:
+        """Where a cost lies; below 0 when it is less than the cheapest. All costs equal: 0."""
+        if self.limit <= self.cheapest:
+            return 0.0
+        if self.cheapest <= 0:
+            return (cost - self.cheapest) / (self.limit - self.cheapest)
+        return math.log(max(cost, self.cheapest * 1e-6) / self.cheapest) / math.log(self.limit / self.cheapest)

@@ -114,6 +114,7 @@ def run_search(
             evaluate=plan.evaluator,
             limits=plan.limits.bounds,
             sampler=plan.sampler,
+            early_stopping=plan.settings.early_stopping,
             trials=settings.trials,
             seed=settings.seed,
             storage=storage,

@@ -109,7 +109,19 @@ def search(
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="tpe, nsga2, nsga3, random or gp.  [default: tpe]", rich_help_panel=_STUDY),
+        typer.Option(
+            metavar="NAME",
+            help="known-cost, tpe, nsga2, nsga3, random or gp.  [default: known-cost]",
+            rich_help_panel=_STUDY,
+        ),
+    ] = None,
+    early_stopping: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="asha: stop trainings that lag behind networks of no more MACs; none.  [default: none]",
+            rich_help_panel=_STUDY,
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of proposals and trainings.  [default: 0]", rich_help_panel=_STUDY)
@@ -154,6 +166,7 @@ def search(
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,
         "sampler": sampler,
+        "early_stopping": early_stopping,
         "seed": seed,
         "ray_address": ray_address,
         "skip_bad_images": skip_bad_images or None,

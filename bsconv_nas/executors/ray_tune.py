@@ -205,6 +205,8 @@ class _Bridge:
             self.search.finish(number)
             del self._numbers[tune_id]
             return Verdict.STOP
+        if verdict is Verdict.STOP:
+            del self._numbers[tune_id]
         return verdict
 
     def gave_up(self, tune_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Samplers by name. To add one: a row in `SAMPLERS`."""
+"""Samplers by name. To add one: a row in `SAMPLERS`, or in `STOCK_SAMPLERS` for one that comes with Optuna."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,16 @@ from bsconv_nas.samplers.repaired import RepairedSampler
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.units import did_you_mean
 
-DEFAULT_SAMPLER = "tpe"
+DEFAULT_SAMPLER = "known-cost"
 
 StockFactory = Callable[[int], BaseSampler]
+Factory = Callable[[GeneSpace, Limits, int], SpaceSampler]
+
+
+def _known_cost(space: GeneSpace, limits: Limits, seed: int) -> SpaceSampler:
+    from bsconv_nas.samplers.known_cost import KnownCostSampler  # loads scipy, which other samplers do without
+
+    return KnownCostSampler(space, limits, seed)
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -35,14 +42,24 @@ STOCK_SAMPLERS: dict[str, StockFactory] = {
 }
 
 
+def _repaired(make: StockFactory) -> Factory:
+    return lambda space, limits, seed: RepairedSampler(make, space, limits, seed)
+
+
+SAMPLERS: dict[str, Factory] = {
+    "known-cost": _known_cost,
+    **{name: _repaired(make) for name, make in STOCK_SAMPLERS.items()},
+}
+
+
 def check_sampler(name: str) -> None:
     """Refuse the name of a sampler that there is not.
 
     Raises:
         UsageError: unknown name.
     """
-    if name not in STOCK_SAMPLERS:
-        raise UsageError(f"unknown sampler {name!r}; {did_you_mean(name, STOCK_SAMPLERS)}")
+    if name not in SAMPLERS:
+        raise UsageError(f"unknown sampler {name!r}; {did_you_mean(name, SAMPLERS)}")
 
 
 def make_sampler(name: str, space: GeneSpace, limits: Limits, seed: int) -> SpaceSampler:
@@ -53,7 +70,15 @@ def make_sampler(name: str, space: GeneSpace, limits: Limits, seed: int) -> Spac
         BudgetError: no network of the space is within the limits.
     """
     check_sampler(name)
-    return RepairedSampler(STOCK_SAMPLERS[name], space, limits, seed)
+    return SAMPLERS[name](space, limits, seed)
 
 
-__all__ = ["DEFAULT_SAMPLER", "STOCK_SAMPLERS", "RepairedSampler", "SpaceSampler", "check_sampler", "make_sampler"]
+__all__ = [
+    "DEFAULT_SAMPLER",
+    "SAMPLERS",
+    "STOCK_SAMPLERS",
+    "RepairedSampler",
+    "SpaceSampler",
+    "check_sampler",
+    "make_sampler",
+]

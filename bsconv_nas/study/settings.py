@@ -35,6 +35,7 @@ class SearchSettings(TomlModel):
     cpus_per_trial: Annotated[float, Field(gt=0, strict=False)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, strict=False)] | None = None
     sampler: str | None = None
+    early_stopping: Literal["none", "asha"] = "none"
     seed: Annotated[int, Field(ge=0)] = 0
     ray_address: str | None = None
     skip_bad_images: bool = False

@@ -1,0 +1,74 @@
+"""Fronts and hypervolume against closed forms and brute force."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+
+POINTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=14)
+
+
+def _dominates(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] <= b[0] and a[1] >= b[1] and a != b
+
+
+@given(POINTS)
+def test_the_front_is_what_no_other_point_dominates(points: list[tuple[int, int]]) -> None:
+    chosen = front_indices([c for c, _ in points], [a for _, a in points])
+    expected = {p for p in points if not any(_dominates(other, p) for other in points)}
+    assert [points[i] for i in chosen] == sorted(expected)
+    assert all(points.index(points[i]) == i for i in chosen)
+
+
+@given(POINTS, st.integers(0, 12), st.integers(0, 12))
+def test_hypervolume_is_the_number_of_dominated_cells(points: list[tuple[int, int]], limit: int, floor: int) -> None:
+    cells = np.zeros((13, 13), dtype=bool)
+    for cost, accuracy in points:
+        cells[cost:limit, floor:accuracy] = True
+    assert hypervolume([c for c, _ in points], [a for _, a in points], limit, floor) == cells.sum()
+
+
+@given(POINTS, st.tuples(st.integers(0, 12), st.integers(0, 12)))
+def test_another_point_never_shrinks_the_hypervolume(points: list[tuple[int, int]], point: tuple[int, int]) -> None:
+    before = hypervolume([c for c, _ in points], [a for _, a in points], 12, 0)
+    after = hypervolume([c for c, _ in [*points, point]], [a for _, a in [*points, point]], 12, 0)
+    assert after >= before
+
+
+def test_hypervolume_of_a_staircase() -> None:
+    steps = 100
+    costs = [i / steps for i in range(steps)]
+    assert hypervolume(costs, costs, 1.0, 0.0) == pytest.approx((1 - 1 / steps) / 2)
+
+
+@pytest.mark.parametrize(
+    ("point", "area"),
+    [((0.25, 0.5), 0.375), ((1.0, 0.9), 0.0), ((1.5, 0.9), 0.0), ((0.5, 0.0), 0.0), ((0.5, -1.0), 0.0), ((0, 1), 1.0)],
+)
+def test_hypervolume_of_one_point(point: tuple[float, float], area: float) -> None:
+    assert hypervolume([point[0]], [point[1]], 1.0, 0.0) == pytest.approx(area)
+
+
+def test_nothing_dominates_nothing() -> None:
+    assert front_indices([], []) == []
+    assert hypervolume([], [], 1.0, 0.0) == 0.0
+
+
+def test_equal_ratios_of_cost_are_equally_far_apart() -> None:
+    axis = CostAxis(cheapest=1e6, limit=1e8)
+    assert [axis.position(c) for c in (1e6, 1e7, 1e8)] == pytest.approx([0.0, 0.5, 1.0])
+    assert axis.position(1e5) == pytest.approx(-0.5)
+    assert math.isfinite(axis.position(0.0))
+
+
+def test_costs_without_a_logarithm_have_a_linear_axis() -> None:
+    axis = CostAxis(cheapest=-1.0, limit=3.0)
+    assert [axis.position(c) for c in (-1.0, 1.0, 3.0)] == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_a_space_of_one_cost_has_one_position() -> None:
+    assert CostAxis(cheapest=5.0, limit=5.0).position(5.0) == 0.0
