@@ -1,4 +1,4 @@
-"""What every row of `STOCK_SAMPLERS` promises, so that a new row is tested before its author writes a test."""
+"""What every row of `SAMPLERS` promises, so that a new row is tested before its author writes a test."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bsconv_nas.errors import SpaceError
 from bsconv_nas.limits import Limits
-from bsconv_nas.samplers import STOCK_SAMPLERS, make_sampler
+from bsconv_nas.samplers import SAMPLERS, STOCK_SAMPLERS, make_sampler
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study import Study
 from bsconv_nas.study.storage import open_storage, sqlite_url
@@ -24,7 +24,7 @@ from tests.strategies import gene_spaces
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {"gp": 2}  # fits a model for every proposal
 TRIALS = {"gp": 12}
-every_sampler = pytest.mark.parametrize("name", STOCK_SAMPLERS)
+every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 
 
 def run(study: Study, space: GeneSpace, name: str, count: int, ends: Sequence[str] = ("complete",)) -> list[Genotype]:
@@ -166,7 +166,7 @@ def test_other_parameters_are_refused() -> None:
         study.ask().suggest_int("height", 1, 5)
 
 
-@every_sampler
+@pytest.mark.parametrize("name", STOCK_SAMPLERS)
 def test_what_was_avoided_is_counted(name: str) -> None:
     space = table_space()
     study = new_study(space, limits=Limits({"macs": 500.0}))
