@@ -45,9 +45,9 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", metavar="", help="Show tracebacks.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", metavar="", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options that stand before the verb."""

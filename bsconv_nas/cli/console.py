@@ -12,13 +12,13 @@ from rich.console import Console
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 DirOption = Annotated[Path, typer.Option("--dir", help="Folder of studies.", metavar="FOLDER")]
 StorageOption = Annotated[
     str | None, typer.Option("--storage", help="Optuna database URL (default: SQLite in the study).", metavar="URL")
 ]
 StudyArgument = Annotated[
-    str | None, typer.Argument(metavar="[STUDY]", help="Name or path of a study (default: the latest).")
+    str | None, typer.Argument(metavar="STUDY", help="Name or path of a study (default: the latest).")
 ]
 
 

@@ -23,14 +23,14 @@ def convert(
     ],
     kind: Annotated[Literal["u", "s"], typer.Option("--type", help="BSConv-U or BSConv-S.")] = "u",
     p: Annotated[str, typer.Option("--p", metavar="RATIO", help="Ratio of BSConv-S, such as 1/4.")] = "1/4",
-    with_bn: Annotated[bool, typer.Option("--with-bn", help="Normalise between the convolutions.")] = False,
+    with_bn: Annotated[bool, typer.Option("--with-bn", metavar="", help="Normalise between the convolutions.")] = False,
     init: Annotated[
         Literal["default", "svd"], typer.Option(help="Start untrained, or from the nearest blueprints of the weights.")
     ] = "default",
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights (.safetensors) to load before converting.")
     ] = None,
-    classes: Annotated[int | None, typer.Option(help="Number of classes.  [default: as usual]")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes. (default: as usual)")] = None,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder to write.")] = Path("converted"),
 ) -> None:
     """Replace the 3x3 and 5x5 convolutions of a network by BSConv; write its profile and weights."""

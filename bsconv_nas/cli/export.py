@@ -16,7 +16,7 @@ def export(
     trial: Annotated[int | None, typer.Option(metavar="N", help="Trial (default: the best).")] = None,
     directory: DirOption = DEFAULT_DIR,
     storage: StorageOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the folder if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace the folder if it exists.")] = False,
 ) -> None:
     """Write a network as files that run without this tool, and check that they do."""
     from bsconv_nas.export import export_trial

@@ -19,10 +19,10 @@ NETWORK_HELP = (
 
 
 def profile(
-    network: Annotated[str | None, typer.Argument(metavar="[NETWORK]", help=NETWORK_HELP)] = None,
+    network: Annotated[str | None, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)] = None,
     trial: Annotated[int | None, typer.Option(metavar="N", help="Trial of the study (default: the best).")] = None,
-    classes: Annotated[int | None, typer.Option(help="Classes of a named network.  [default: as usual]")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels of a named network.  [default: as usual]")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes of a named network. (default: as usual)")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels of a named network. (default: as usual)")] = None,
     directory: DirOption = DEFAULT_DIR,
     storage: StorageOption = None,
     as_json: JsonOption = False,

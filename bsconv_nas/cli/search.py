@@ -43,7 +43,7 @@ def search(
     trials: Annotated[
         int | None,
         typer.Option(
-            help="Networks to train, earlier runs of the study included.  [default: 32]", rich_help_panel=_BUDGET
+            help="Networks to train, earlier runs of the study included. (default: 32)", rich_help_panel=_BUDGET
         ),
     ] = None,
     time: Annotated[
@@ -52,13 +52,13 @@ def search(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of each brief training.  [default: 20 for digits, else 8]", rich_help_panel=_BUDGET),
+        typer.Option(help="Epochs of each brief training. (default: 20 for digits, else 8)", rich_help_panel=_BUDGET),
     ] = None,
     train_fraction: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Share of the training images in each epoch, drawn anew.  [default: 1]",
+            help="Share of the training images in each epoch, drawn anew. (default: 1)",
             rich_help_panel=_BUDGET,
         ),
     ] = None,
@@ -67,33 +67,36 @@ def search(
         typer.Option(
             metavar="NAME|FOLDER",
             help="digits, cifar10, cifar100, dogs, or a folder of images: train/ and test/ with a folder per class, "
-            "or just a folder per class.  [default: digits]",
+            "or just a folder per class. (default: digits)",
             rich_help_panel=_DATA,
         ),
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(help="Side of the images in pixels.  [default: as the data suggests]", rich_help_panel=_DATA),
+        typer.Option(help="Side of the images in pixels. (default: as the data suggests)", rich_help_panel=_DATA),
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Search space: see `bsconv-nas spaces`.  [default: by image size]",
+            help="Search space: see `bsconv-nas spaces`. (default: by image size)",
             rich_help_panel=_DATA,
         ),
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch cifar10, cifar100 or dogs if missing.", rich_help_panel=_DATA)
+        bool,
+        typer.Option(
+            "--download", metavar="", help="Fetch cifar10, cifar100 or dogs if missing.", rich_help_panel=_DATA
+        ),
     ] = False,
     skip_bad_images: Annotated[
-        bool, typer.Option("--skip-bad-images", help="Leave out unreadable images.", rich_help_panel=_DATA)
+        bool, typer.Option("--skip-bad-images", metavar="", help="Leave out unreadable images.", rich_help_panel=_DATA)
     ] = False,
     study: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Name of the study; an existing one is continued.  [default: from data, space and budget]",
+            help="Name of the study; an existing one is continued. (default: from data, space and budget)",
             rich_help_panel=_STUDY,
         ),
     ] = None,
@@ -111,7 +114,7 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="known-cost, tpe, nsga2, nsga3, random or gp.  [default: known-cost]",
+            help="known-cost, tpe, nsga2, nsga3, random or gp. (default: known-cost)",
             rich_help_panel=_STUDY,
         ),
     ] = None,
@@ -119,27 +122,27 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="asha: stop trainings that lag behind networks of no more MACs; none.  [default: none]",
+            help="asha: stop trainings that lag behind networks of no more MACs; none. (default: none)",
             rich_help_panel=_STUDY,
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of proposals and trainings.  [default: 0]", rich_help_panel=_STUDY)
+        int | None, typer.Option(help="Seed of proposals and trainings. (default: 0)", rich_help_panel=_STUDY)
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Networks trained at a time; 0: in this process, without Ray.  [default: as the machine allows]",
+            help="Networks trained at a time; 0: in this process, without Ray. (default: as the machine allows)",
             rich_help_panel=_MACHINE,
         ),
     ] = None,
     cpus_per_trial: Annotated[
-        float | None, typer.Option(help="CPU cores of each.  [default: 1]", rich_help_panel=_MACHINE)
+        float | None, typer.Option(help="CPU cores of each. (default: 1)", rich_help_panel=_MACHINE)
     ] = None,
     gpus_per_trial: Annotated[
         float | None,
         typer.Option(
-            help="GPUs of each, fractions allowed.  [default: 1 where there are any]", rich_help_panel=_MACHINE
+            help="GPUs of each, fractions allowed. (default: 1 where there are any)", rich_help_panel=_MACHINE
         ),
     ] = None,
     ray_address: Annotated[
@@ -147,7 +150,7 @@ def search(
         typer.Option(metavar="ADDRESS", help="Use a running Ray cluster, such as auto.", rich_help_panel=_MACHINE),
     ] = None,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print only the result.")] = False,
 ) -> None:
     """Search networks for a budget; run it again to continue.
 

@@ -51,7 +51,7 @@ def list_spaces(as_json: JsonOption = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A packaged space or a TOML file.")],
     flops: Annotated[str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels.  [default: the usual size of the space]")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels. (default: the usual size of the space)")] = None,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
     as_json: JsonOption = False,
 ) -> None:

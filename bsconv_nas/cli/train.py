@@ -18,10 +18,12 @@ from bsconv_nas.units import did_you_mean, format_duration
 
 def train(
     network: Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)],
-    data: Annotated[str | None, typer.Option(metavar="NAME|FOLDER", help="As for search.  [default: digits]")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels.  [default: as the data suggests]")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the data if missing.")] = False,
-    skip_bad_images: Annotated[bool, typer.Option("--skip-bad-images", help="Leave out unreadable images.")] = False,
+    data: Annotated[str | None, typer.Option(metavar="NAME|FOLDER", help="As for search. (default: digits)")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels. (default: as the data suggests)")] = None,
+    download: Annotated[bool, typer.Option("--download", metavar="", help="Fetch the data if missing.")] = False,
+    skip_bad_images: Annotated[
+        bool, typer.Option("--skip-bad-images", metavar="", help="Leave out unreadable images.")
+    ] = False,
     recipe: Annotated[
         str,
         typer.Option(
@@ -30,16 +32,16 @@ def train(
             "epochs; for MobileNetV3 add --weight-decay 5e-4).",
         ),
     ] = "modern",
-    epochs: Annotated[int | None, typer.Option(help="[default: of the recipe]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="[default: of the recipe]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="[default: of the recipe]")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="[default: of the recipe]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Default: of the recipe.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default: of the recipe.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Default: of the recipe.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Default: of the recipe.")] = None,
     alpha: Annotated[
-        float | None, typer.Option(help="Weight of the BSConv-S regulariser.  [default: of the recipe]")
+        float | None, typer.Option(help="Weight of the BSConv-S regulariser. (default: of the recipe)")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights and data order.")] = 0,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FOLDER", help="Folder of the training.  [default: runs/...]")
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Folder of the training. (default: runs/...)")
     ] = None,
     directory: DirOption = DEFAULT_DIR,
     as_json: JsonOption = False,
