@@ -57,7 +57,8 @@ def show(
 ) -> None:
     """Show number of networks, range of MACs, share under a budget, genes."""
     definition = find_space(name)
-    side = image_size or definition.usual_size or min(224, definition.image_size[1])
+    usual = definition.usual_size or min(224, definition.image_size[1])
+    side = usual if image_size is None else image_size
     if not 1 <= side <= 4096:
         raise UsageError(f"--image-size is {side}; allowed: 1 to 4096")
     space = ArchSpace(definition, (side, side), classes)

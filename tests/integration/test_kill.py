@@ -45,7 +45,7 @@ def opened(folder: Path) -> Study:
     return Study.load(open_storage(sqlite_url(folder / "study.db")), "table", folder)
 
 
-@pytest.mark.parametrize("at", [(0, 1), (4, 2), (12, 3)])
+@pytest.mark.parametrize("at", [(0, 1), (12, 3), pytest.param((4, 2), marks=pytest.mark.long)])
 def test_killed_and_continued_gives_the_trials_of_an_unkilled_search(tmp_path: Path, at: tuple[int, int]) -> None:
     expected = search(table_space(), Epochs(3), LIMITS, "tpe", 14)
     code, _ = drive(tmp_path, 0, 14, at, signal.SIGKILL)
