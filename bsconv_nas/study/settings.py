@@ -100,7 +100,7 @@ def provenance() -> dict[str, Any]:
     """Versions and hardware that results depend on."""
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
     }
