@@ -76,7 +76,7 @@ class Outcome:
             elif not self.tally.ran:
                 lines.append(f"All {self.tally.trials} trials asked for were already done; more --trials go on.")
             lines.append(_next_commands(self.folder, best, len(self.study.records), command))
-        out.print("\n".join(lines), highlight=False, markup=False)
+        out.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def run_search(
