@@ -9,19 +9,18 @@ from bsconv_nas.samplers.feasible import Feasible
 from bsconv_nas.space import GeneSpace, Genotype
 
 _ENUMERATED = 2_000  # feasible networks that are all looked at, every time
-_MAX_CACHED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """How many candidates of each kind; costs of new networks are what candidates take time for."""
 
-    neighbours: int = 500
-    mutants: int = 120
-    random: int = 80
-    climbers: int = 4
+    neighbours: int = 300
+    mutants: int = 60
+    random: int = 40
+    climbers: int = 3
     climbing_steps: int = 2
-    per_climber: int = 60
+    per_climber: int = 40
 
 
 class Candidates:
@@ -38,7 +37,7 @@ class Candidates:
         self._feasible = feasible
         self._encoder = encoder
         self.amounts = amounts
-        self._neighbours: dict[Genotype, list[Genotype]] = {}
+        self._changes = [(i, choice) for i, gene in enumerate(space.genes) for choice in gene.choices]
         self._all: dict[Genotype, Point] | None = None
         if space.size <= _ENUMERATED:
             self._all = self._pointed(space.enumerate(), ())
@@ -68,19 +67,18 @@ class Candidates:
         scored = dict(scored)
         for _ in range(0 if self.complete else self.amounts.climbing_steps):
             best = sorted(scored, key=lambda g: -scored[g])[: self.amounts.climbers]
-            steps = [step for g in best for step in _some(self.neighbours(g), self.amounts.per_climber, rng)]
+            steps = [step for g in best for step in self._steps(g, self.amounts.per_climber, rng)]
             new = self._pointed((step for step in steps if step not in scored), known)
             if new:
                 scored |= score(new)
         return scored
 
-    def neighbours(self, genotype: Genotype) -> list[Genotype]:
-        found = self._neighbours.get(genotype)
-        if found is None:
-            if len(self._neighbours) >= _MAX_CACHED:
-                self._neighbours.clear()
-            found = self._neighbours[genotype] = list(self._space.neighbours(genotype))
-        return found
+    def _steps(self, genotype: Genotype, count: int, rng: random.Random) -> Iterator[Genotype]:
+        """Networks that differ in one gene: all of them, or `count` of them where there are more."""
+        steps = self._changes if len(self._changes) <= count else rng.sample(self._changes, count)
+        for position, choice in steps:
+            if genotype[position] != choice:
+                yield self._space.canonical((*genotype[:position], choice, *genotype[position + 1 :]))
 
     def _pointed(
         self, genotypes: Iterator[Genotype] | Sequence[Genotype], known: Collection[Genotype]
@@ -91,7 +89,7 @@ class Candidates:
     def _near(self, front: Sequence[Genotype], rng: random.Random) -> Iterator[Genotype]:
         share = max(1, self.amounts.neighbours // max(1, len(front)))
         for member in front:
-            yield from _some(self.neighbours(member), share, rng)
+            yield from self._steps(member, share, rng)
 
     def _far(self, front: Sequence[Genotype], rng: random.Random) -> Iterator[Genotype]:
         for _ in range(self.amounts.mutants if front else 0):
@@ -112,14 +110,12 @@ class Candidates:
         return self._feasible.repair(self._mixed(rng, rng.random()), rng)
 
     def _mixed(self, rng: random.Random, keep: float) -> Genotype:
-        """A random network in which each gene is the cheapest network's with probability `keep`.
+        """A random network in which each ordinal gene is the cheapest network's with probability `keep`.
 
         Genes drawn uniformly give networks of much the same cost, because it is a sum of many terms; with a `keep`
-        drawn for each network, small ones come up as often as large ones.
+        drawn for each network, small ones come up as often as large ones. Types are drawn uniformly all the same:
+        their effect has to be learned choice by choice.
         """
-        pairs = zip(self._feasible.cheapest, self._space.random(rng), strict=True)
-        return self._space.canonical(tuple(cheap if rng.random() < keep else drawn for cheap, drawn in pairs))
-
-
-def _some(genotypes: list[Genotype], count: int, rng: random.Random) -> list[Genotype]:
-    return genotypes if len(genotypes) <= count else rng.sample(genotypes, count)
+        parts = zip(self._space.genes, self._feasible.cheapest, self._space.random(rng), strict=True)
+        mixed = (cheap if gene.ordinal and rng.random() < keep else drawn for gene, cheap, drawn in parts)
+        return self._space.canonical(tuple(mixed))

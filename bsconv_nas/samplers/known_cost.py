@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 
 import numpy as np
 from optuna import Study
@@ -14,6 +13,7 @@ from bsconv_nas.pareto import CostAxis
 from bsconv_nas.samplers.acquisition import Staircase, expected_improvement
 from bsconv_nas.samplers.base import SpaceSampler
 from bsconv_nas.samplers.candidates import Candidates
+from bsconv_nas.samplers.design import Design
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.gp import Floats
 from bsconv_nas.samplers.model import Model, Predictor
@@ -91,10 +91,12 @@ class KnownCostSampler(SpaceSampler):
         if objective not in costs:
             raise UsageError(f"space {space.name!r} has no cost {objective!r}; {did_you_mean(objective, costs)}")
         self.top1_floor = top1_floor
-        self.references = references
         self.axis = _axis(space, limits, objective, self.feasible.cheapest)
         self._encoder = Encoder(space, self.axis, objective, limits, self.feasible.cheapest)
         self._candidates = Candidates(space, self.feasible, self._encoder)
+        self._design = Design(
+            space, self.feasible, self._encoder, self._candidates, reference_genotypes(space) if references else []
+        )
         self._model = Model(self._encoder)
         self._genotypes: dict[int, Genotype] = {}
 
@@ -102,33 +104,17 @@ class KnownCostSampler(SpaceSampler):
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._proposed(t)]
         done = finished(trials)
         running = [t for t in trials if t.state == TrialState.RUNNING]
+        taken = {self._genotypes[t.number] for t in trials}
         predictor = None
-        if len(done) + len(running) >= self._design:
+        if len(done) + len(running) >= self._design.size(_DESIGN):
             predictor = self._model.predictor(done, [self._genotypes[t.number] for t in done])
         if predictor is None:
-            return self._first(known, rng)
+            return self._design.next((self._genotypes[t.number] for t in trials), known, rng)
         complete = [t for t in done if t.state == TrialState.COMPLETE]
         score, front = self._scorer(predictor, complete, running)
-        taken = {self._genotypes[t.number] for t in trials}
         candidates = self._candidates.around(front, taken, rng)
         scores = self._candidates.climb(score(candidates) if candidates else {}, score, taken, rng)
         for genotype in sorted(scores, key=lambda g: (-scores[g], self._encoder.point(g).codes)):
-            if self.space.identity(genotype) not in known:
-                return genotype
-        return self.feasible.novel(self._candidates.spread(rng), known, rng)
-
-    @cached_property
-    def _references(self) -> list[Genotype]:
-        found = reference_genotypes(self.space) if self.references else []
-        return [genotype for genotype in found if self.feasible.contains(genotype)]
-
-    @property
-    def _design(self) -> int:
-        """Number of first networks: at least half of the usual number are random ones."""
-        return max(_DESIGN, len(self._references) + _DESIGN // 2)
-
-    def _first(self, known: set[str], rng: random.Random) -> Genotype:
-        for genotype in self._references:
             if self.space.identity(genotype) not in known:
                 return genotype
         return self.feasible.novel(self._candidates.spread(rng), known, rng)

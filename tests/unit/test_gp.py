@@ -40,7 +40,9 @@ def _covariance_pair_by_pair(kernel: Kernel, theta: Floats, a: Features, b: Feat
             matern = (1 + np.sqrt(5) * r + 5 / 3 * r**2) * np.exp(-np.sqrt(5) * r)
             hamming = np.exp(-(weights * (_codes(a)[i] != _codes(b)[j])).sum())
             parts = (a.trend[i] @ b.trend[j], a.ranks[i] @ b.ranks[j], a.onehot[i] @ b.onehot[j])
-            found[i, j] = amplitude * (matern + hamming) / 2 + 1 + sum(v * p for v, p in zip(linear, parts, strict=True))
+            found[i, j] = (
+                amplitude * (matern + hamming) / 2 + 1 + sum(v * p for v, p in zip(linear, parts, strict=True))
+            )
     return found
 
 
