@@ -16,6 +16,8 @@ from scipy.special import log_ndtr
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.samplers.gp import Floats
 
+_MARGIN = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Staircase:
@@ -44,6 +46,18 @@ class Staircase:
     def error_at(self, positions: Floats) -> Floats:
         """Error of the front at each position."""
         return self.errors[np.searchsorted(self.starts, positions, side="right") - 1]
+
+
+def low_end(positions: Sequence[float], errors: Sequence[float]) -> float:
+    """The error of the floor: a tenth of the front's range beyond its smallest network, at most 1.
+
+    A smallest network that stands apart from the others by more than all of them span (in log error) has learned
+    nothing and is passed over: with it for a measure, any network that learns would look like a great gain.
+    """
+    front = [errors[i] for i in front_indices(positions, [-error for error in errors])]
+    if len(front) > 2 and front[0] / front[1] > front[1] / front[-1]:
+        front = front[1:]
+    return min(1.0, front[0] + _MARGIN * (front[0] - front[-1])) if len(front) > 1 else 1.0
 
 
 def expected_improvement(stairs: Staircase, positions: Floats, mean: Floats, deviation: Floats) -> Floats:

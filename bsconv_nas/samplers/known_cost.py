@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bsconv_nas.errors import UsageError
 from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
-from bsconv_nas.samplers.acquisition import Staircase, expected_improvement
+from bsconv_nas.samplers.acquisition import Staircase, expected_improvement, low_end
 from bsconv_nas.samplers.base import SpaceSampler
 from bsconv_nas.samplers.candidates import Candidates
 from bsconv_nas.samplers.design import Design
@@ -25,7 +25,6 @@ from bsconv_nas.units import did_you_mean
 _DESIGN = 10  # networks before the model chooses
 _BEYOND = 0.05  # the reference lies this far beyond the limit, or a network exactly at the limit would be worth nothing
 _NO_GAIN = 1e-12
-_FLOOR_QUANTILE = 0.9  # of the errors of trained networks
 
 Scores = dict[Genotype, float]
 
@@ -64,9 +63,8 @@ class KnownCostSampler(SpaceSampler):
         limits: upper bounds on its costs.
         seed: of proposals.
         references: whether to propose the reference networks first.
-        top1_floor: accuracy below which nothing counts. None: the accuracy that nine in ten of the trained networks
-            reach. That values small networks, whose accuracy is low, but does not let one network that learned nothing
-            stretch the scale.
+        top1_floor: accuracy below which nothing counts. None: a tenth of the front's range below its smallest network,
+            which gives small networks their value; one that learned nothing does not stretch the scale (`low_end`).
         objective: name of the cost to minimise.
 
     Raises:
@@ -131,8 +129,10 @@ class KnownCostSampler(SpaceSampler):
         genotypes = [self._genotypes[t.number] for t in (*complete, *running)]
         inside = [genotype for genotype in genotypes if self._encoder.point(genotype).feasible]
         points = [self._encoder.point(genotype) for genotype in inside]
-        errors = np.exp(predictor.mean(points)) if points else np.ones(0)
-        stairs = Staircase.of([p.position for p in points], errors.tolist(), self._floor(errors), 1 + _BEYOND)
+        positions = [point.position for point in points]
+        errors: list[float] = np.exp(predictor.mean(points)).tolist() if points else []
+        floor = low_end(positions, errors) if self.top1_floor is None else 1 - self.top1_floor
+        stairs = Staircase.of(positions, errors, floor, 1 + _BEYOND)
         believing = predictor.believing(pending)
 
         def score(candidates: Mapping[Genotype, Point]) -> Scores:
@@ -141,12 +141,6 @@ class KnownCostSampler(SpaceSampler):
             return dict(zip(candidates, _scores(stairs, positions, mean, deviation).tolist(), strict=True))
 
         return score, [inside[i] for i in stairs.members]
-
-    def _floor(self, errors: Floats) -> float:
-        """Error at which a network becomes worth something."""
-        if self.top1_floor is not None:
-            return 1 - self.top1_floor
-        return float(np.quantile(errors, _FLOOR_QUANTILE)) if len(errors) else 1.0
 
     def _proposed(self, trial: FrozenTrial) -> bool:
         """Whether all genes of a trial are chosen; if so its genotype is kept."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsconv_nas.pareto import hypervolume
-from bsconv_nas.samplers.acquisition import Staircase, expected_drop, expected_improvement
+from bsconv_nas.samplers.acquisition import Staircase, expected_drop, expected_improvement, low_end
 
 POSITIONS = [0.1, 0.3, 0.35, 0.8]
 ERRORS = [0.5, 0.3, 0.4, 0.1]
@@ -60,3 +60,18 @@ def test_without_any_network_there_is_only_the_floor() -> None:
     stairs = Staircase.of([], [], 1.0, 1.0)
     found = expected_improvement(stairs, np.array([0.25]), np.log(np.array([0.4])), np.zeros(1))
     assert found[0] == pytest.approx(0.75 * 0.6)
+
+
+@pytest.mark.parametrize(
+    ("errors", "floor"),
+    [
+        ([0.5, 0.3, 0.1], 0.54),
+        ([0.9, 0.2, 0.15, 0.1], 0.21),  # the first learned nothing
+        ([0.5, 0.1], 0.54),
+        ([1.0, 0.5, 0.1], 1.0),
+        ([0.3], 1.0),
+        ([], 1.0),
+    ],
+)
+def test_the_floor_lies_below_the_smallest_network_that_learned(errors: list[float], floor: float) -> None:
+    assert low_end([float(i) for i in range(len(errors))], errors) == pytest.approx(floor)
