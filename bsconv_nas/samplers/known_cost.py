@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from optuna import Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from bsconv_nas.errors import UsageError
@@ -25,6 +26,7 @@ from bsconv_nas.units import did_you_mean
 _DESIGN = 10  # networks before the model chooses
 _BEYOND = 0.05  # the reference lies this far beyond the limit, or a network exactly at the limit would be worth nothing
 _NO_GAIN = 1e-12
+_DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 
 Scores = dict[Genotype, float]
 
@@ -68,7 +70,8 @@ class KnownCostSampler(SpaceSampler):
         objective: name of the cost to minimise.
 
     Raises:
-        UsageError: a floor outside [0, 1), or a cost that the space does not have.
+        UsageError: a floor outside [0, 1), a cost that the space does not have, or, when it proposes, a study of other
+            objectives.
         BudgetError: no network of the space is within the limits.
     """
 
@@ -99,6 +102,11 @@ class KnownCostSampler(SpaceSampler):
         self._genotypes: dict[int, Genotype] = {}
 
     def propose(self, study: Study, trial: FrozenTrial, known: set[str], rng: random.Random) -> Genotype:
+        if study.directions != _DIRECTIONS:
+            raise UsageError(
+                f"the study's directions are {', '.join(d.name.lower() for d in study.directions)}; the known-cost "
+                "sampler needs maximize (accuracy), minimize (cost)"
+            )
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._proposed(t)]
         done = finished(trials)
         running = [t for t in trials if t.state == TrialState.RUNNING]

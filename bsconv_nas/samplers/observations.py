@@ -3,9 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
+
+from bsconv_nas.errors import UsageError
 
 _NO_ERROR = 1e-3  # error that stands for 0 where nothing else was seen
 _MIN_CURVES = 4  # complete curves that it takes to judge stopped trials
@@ -22,9 +25,13 @@ class Observation:
 
 
 def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials with something to learn from, in order of completion: a prefix never changes when more trials end."""
+    """Trials with something to learn from, in order of completion: a prefix never changes when more trials end.
+
+    Raises:
+        UsageError: an accuracy that is not a fraction.
+    """
     kept = [t for t in trials if _top1(t) is not None or (t.state == TrialState.PRUNED and _curve(t))]
-    return sorted(kept, key=lambda t: (t.datetime_complete is None, t.datetime_complete, t.number))
+    return sorted(kept, key=lambda t: (t.datetime_complete or datetime.max, t.number))
 
 
 def observations(trials: Sequence[FrozenTrial]) -> list[Observation]:
@@ -95,9 +102,12 @@ def _forecast(complete: Sequence[FrozenTrial], epoch: int, epochs: int, least: f
 
 
 def _top1(trial: FrozenTrial) -> float | None:
-    if trial.state != TrialState.COMPLETE or not math.isfinite(trial.values[0]):
+    if trial.state != TrialState.COMPLETE:
         return None
-    return min(1.0, max(0.0, trial.values[0]))
+    top1 = trial.values[0]
+    if not 0 <= top1 <= 1:
+        raise UsageError(f"trial {trial.number} has accuracy {top1}; allowed: a fraction from 0 to 1, not percent")
+    return top1
 
 
 def _curve(trial: FrozenTrial) -> list[list[Any]]:

@@ -310,6 +310,15 @@ def test_refused_arguments() -> None:
         KnownCostSampler(_space(), Limits(), 0, objective="mac")
 
 
+def test_a_study_of_other_objectives_is_refused() -> None:
+    space = _space(2)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=KnownCostSampler(space, Limits(), 0))
+    with pytest.raises(UsageError, match="are minimize, maximize; the known-cost sampler needs"):
+        _ask(study, space)
+    with pytest.raises(UsageError, match=r"accuracy 72\.5; allowed: a fraction"):
+        _run(space, Limits(), 12, lambda _: 72.5)
+
+
 def test_the_example_of_the_docstring_runs() -> None:
     text = KnownCostSampler.__doc__ or ""
     example = text.split("second:\n\n")[1].split("\n\n    Early-stopped")[0]
