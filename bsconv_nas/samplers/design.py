@@ -16,8 +16,8 @@ _GOLDEN = 0.6180339887
 class Design:
     """Chooses networks of all sizes in which each choice of each gene comes up.
 
-    Choices that were never tried look harmless to a model that has seen little: with random networks of random sizes,
-    which hold many of the smallest choices, some searches stayed with one type of layer for 40 trainings.
+    Choices that were never tried look harmless to a model that has seen little: after random networks of random sizes,
+    which hold many of the smallest choices, a search of a space with three layer types kept to one for 40 trainings.
 
     Args:
         space: the space.
