@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from optuna.storages import BaseStorage
 
 from bsconv_nas.api import search
+from bsconv_nas.engine import Search, Verdict
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import SAMPLERS, make_sampler
 from bsconv_nas.scheduler import EarlyStopping, goes_on
-from bsconv_nas.search import Search, Verdict
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.study import Study, TrialState
 from bsconv_nas.study.storage import open_storage
