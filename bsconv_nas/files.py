@@ -15,8 +15,10 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str, durable: bool = True) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between.
+
+    Without `durable` that holds for crashes of programs but not for power cuts, after which the file may be damaged.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
@@ -28,7 +30,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         with temporary.open("xb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise StorageError(

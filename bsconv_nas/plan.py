@@ -152,8 +152,12 @@ def default_name(data: str, space: str, limits: Limits) -> str:
         ("" if metric == "macs" else metric) + re.sub(r"\.0+(?=\D|$)", "", format_amount(bound))
         for metric, bound in limits.bounds.items()
     ]
-    words = [data.lower(), space, *bounds]
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.")[-40:].lstrip("-.") or "images" for word in words)
+    return "-".join(slug(word) for word in (data.lower(), space, *bounds))
+
+
+def slug(text: str) -> str:
+    """The text as a part of a folder's name: letters, digits and dots, the last 40 of them."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[-40:].lstrip("-.") or "images"
 
 
 def resources(settings: SearchSettings) -> Resources:

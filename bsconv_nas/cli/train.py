@@ -51,6 +51,7 @@ def train(
     Keeps the weights of the best epoch by validation; the test part is read only at the end.
     """
     from bsconv_nas.data import find_dataset, load_search_data, load_test_data
+    from bsconv_nas.plan import slug
     from bsconv_nas.train.full import FullTraining, default_device, finished_result
     from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
 
@@ -71,7 +72,8 @@ def train(
         chosen = chosen.for_data(len(images.train_images), min(images.image_size))
     chosen = _changed(chosen, {"flip": find_dataset(data).flip}, Recipe)
     model = build_target(target, images.num_classes, images.image_size, seed)
-    folder = to or Path("runs") / f"{target.name.replace(':', '-')}-{images.name}-{recipe}-e{chosen.epochs}-s{seed}"
+    name = target.name.replace(":", "-")
+    folder = to or Path("runs") / f"{name}-{slug(images.name)}-{recipe}-e{chosen.epochs}-s{seed}"
     training = FullTraining(target.name, model, images, chosen, seed, folder, default_device())
     result = finished_result(folder, training.key)
     if result is None:

@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -40,6 +41,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 from ray.tune.stopper import Stopper  # noqa: E402
 
+_STEP_SECONDS = 0.5
 _MIN_OBJECT_STORE = 200_000_000
 _DATA_COPIES = 2  # room in the object store beside one copy of the data
 
@@ -199,12 +201,15 @@ class _Bridge:
             self.search.fail(number, result["failed"])
             del self._numbers[tune_id]
             return Verdict.STOP
-        epoch = EpochResult(*result["epoch_result"])
-        verdict = self.search.report(number, epoch)
-        if epoch.final:
-            self.search.finish(number)
-            del self._numbers[tune_id]
-            return Verdict.STOP
+        verdict = Verdict.CONTINUE
+        for row in result["epochs"]:
+            epoch = EpochResult(*row)
+            verdict = self.search.report(number, epoch)
+            if epoch.final:
+                self.search.finish(number)
+                verdict = Verdict.STOP
+            if verdict is not Verdict.CONTINUE:
+                break
         if verdict is Verdict.STOP:
             del self._numbers[tune_id]
         return verdict
@@ -265,7 +270,10 @@ class _SuspendStopper(Stopper):
 
 
 class _JobTrainable(tune.Trainable):
-    """In the worker: one epoch per step. Never says `done`: that would bypass the scheduler."""
+    """In the worker: an epoch per step, or as many as fit into `_STEP_SECONDS`.
+
+    Never says `done`: that would bypass the scheduler.
+    """
 
     def setup(self, config: dict[str, Any], evaluator: Evaluator | None = None) -> None:
         assert evaluator is not None, "tune.with_parameters gives it"
@@ -278,13 +286,28 @@ class _JobTrainable(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._results: Iterator[EpochResult] = run_job(self._evaluator, config["job"])
+        self._failure: dict[str, Any] | None = None
 
     def step(self) -> dict[str, Any]:
-        # Failures travel as results: an exception would look like a dead worker, and be retried.
-        try:
-            result = next(self._results)
-        except JobError as error:
-            return {"failed": str(error)}
-        except StorageError as error:
-            return {"storage_error": str(error)}
-        return {"epoch_result": [result.epoch, result.epochs, result.top1, result.metrics]}
+        rows = list(self._epochs())
+        if rows:
+            return {"epochs": rows}
+        assert self._failure is not None, "a job that ends without a final result fails"
+        return self._failure
+
+    def _epochs(self) -> Iterator[list[Any]]:
+        # Each result costs a turn of Tune's loop, in which the worker waits: epochs of milliseconds are sent together.
+        started = time.monotonic()
+        while self._failure is None:
+            # Failures travel as results: an exception would look like a dead worker, and be retried.
+            try:
+                result = next(self._results)
+            except JobError as error:
+                self._failure = {"failed": str(error)}
+                return
+            except StorageError as error:
+                self._failure = {"storage_error": str(error)}
+                return
+            yield [result.epoch, result.epochs, result.top1, result.metrics]
+            if result.final or time.monotonic() - started >= _STEP_SECONDS:
+                return

@@ -54,7 +54,8 @@ def save_checkpoint(path: Path, key: str, state: TrainingState, results: list[Ep
     if state.average is not None:
         tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
     rows = [[r.epoch, r.epochs, r.top1, r.metrics] for r in results]
-    _write(path, tensors, {"key": key, "results": canonical_json(rows)})
+    # Not worth waiting for the disk after every epoch: a checkpoint damaged by a power cut is noticed and left out.
+    _write(path, tensors, {"key": key, "results": canonical_json(rows)}, durable=False)
 
 
 def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
@@ -109,6 +110,6 @@ def load_weights(path: Path, network: nn.Module) -> None:
         raise ArchError(f"cannot load weights {path}: {reason}; expected the file saved with this network") from error
 
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any], durable: bool = True) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, to_bytes(plain, {"schema_version": str(SCHEMA_VERSION), **metadata}))
+    write_atomic(path, to_bytes(plain, {"schema_version": str(SCHEMA_VERSION), **metadata}), durable)

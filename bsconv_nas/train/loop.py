@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from bsconv_nas.errors import TrainingError
 from bsconv_nas.evaluation import EpochResult
@@ -32,6 +33,7 @@ class TensorData:
     val_labels: Tensor
 
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 EpochHook = Callable[[EpochResult, nn.Module], None]
 
 
@@ -118,7 +120,18 @@ def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: i
 def _average(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
     if not recipe.ema:
         return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    return AveragedModel(network, multi_avg_fn=partial(_update_average, recipe.ema), use_buffers=True)
+
+
+@torch.no_grad()
+def _update_average(ema: float, averages: Tensors, values: Tensors, updates: Tensor | int) -> None:
+    """Exponential average whose memory grows with the number of updates, so that it soon forgets the first weights."""
+    kept = min(ema, (1 + float(updates)) / (10 + float(updates)))
+    for average, value in zip(averages, values, strict=True):
+        if average.is_floating_point():
+            average.lerp_(value.to(average.device), 1 - kept)
+        else:
+            average.copy_(value)
 
 
 def _checked_loss(loss: float, epoch: int) -> float:

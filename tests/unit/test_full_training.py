@@ -16,6 +16,7 @@ from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.profile import ModelProfiler
 from bsconv_nas.train import full
 from bsconv_nas.train.full import FullTraining, finished_result
+from bsconv_nas.train.loop import _update_average  # pyright: ignore[reportPrivateUsage]
 from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
 
 RECIPE = Recipe(epochs=3, train_fraction=0.3, ema=0.9, flip=False, crop_padding=1, batch_size=32, learning_rate=0.05)
@@ -125,3 +126,19 @@ def test_cost_table_is_what_profiles_say(name: str) -> None:
         model = get_model(name)
     found = ModelProfiler(model, (1, 3, *model.in_size))
     assert model_costs()[name] == (found.total_parameter_count, found.total_macs)
+
+
+def test_averaged_weights_soon_forget_the_first_ones() -> None:
+    # With a fixed share of 0.998 the average of 50 updates would still be nine tenths of where it began.
+    average, value = [torch.zeros(3), torch.tensor(0)], [torch.ones(3), torch.tensor(7)]
+    for updates in range(50):
+        _update_average(0.998, average, value, torch.tensor(updates))
+    assert torch.allclose(average[0], value[0], atol=1e-4)
+    assert average[1] == 7
+
+
+def test_modern_recipe_learns_within_few_epochs(digits: ImageData, tmp_path: Path) -> None:
+    recipe = FULL_RECIPES["modern"].model_copy(update={"epochs": 4, "flip": False})
+    run = training(digits, tmp_path, recipe.for_data(len(digits.train_images), 8))
+    list(run.run())
+    assert run.best.top1 > 0.5

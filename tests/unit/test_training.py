@@ -133,13 +133,13 @@ def test_a_search_goes_on_after_trainings_that_explode(digits: ImageData, tmp_pa
 
 
 def test_a_full_disk_is_a_storage_error(digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     running = TrainingEvaluator(digits, recipe(digits)).run(job(tmp_path))
     next(running)
     kept = (tmp_path / "c.st").read_bytes()
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(StorageError, match=r"No space left on device; .*what is stored is kept"):
         next(running)
     assert [path.name for path in tmp_path.iterdir()] == ["c.st"]
