@@ -1,8 +1,12 @@
 """The hand-made families of the paper as architectures, to start from and to be compared with."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, LayerSpec, StemSpec
+from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.errors import UsageError
+from bsconv_nas.space import Genotype
 
 _MOBILENET_STAGES = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))
 _RESNET20_STAGES = ((16, 6), (32, 6), (64, 6))
@@ -57,3 +61,15 @@ REFERENCES: dict[str, Reference] = {
     "resnet-bsconvs-p1d4": lambda size, classes: resnet_chain("S", 1 / 4, size, classes),
     "resnet-bsconvs-p1d8": lambda size, classes: resnet_chain("S", 1 / 8, size, classes),
 }
+
+
+def references_in(space: ArchSpace) -> dict[str, Genotype]:
+    """The references that are points of the space, by name, in the order of `REFERENCES`."""
+    found: dict[str, Genotype] = {}
+    for name, make in REFERENCES.items():
+        try:
+            arch = replace(make(space.image_size, space.num_classes), in_channels=space.in_channels)
+            found[name] = space.encode(arch)
+        except UsageError:  # not a point of the space, or no network at this image size
+            continue
+    return found

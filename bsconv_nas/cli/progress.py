@@ -13,8 +13,7 @@ from rich.text import Text
 from bsconv_nas.cli.tables import front_table, percent
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.limits import Limits
-from bsconv_nas.pareto import front_indices
-from bsconv_nas.study import TrialRecord, TrialState
+from bsconv_nas.study import TrialRecord, TrialState, front_of
 from bsconv_nas.units import format_amount, format_duration
 
 _FRONT_ROWS = 8
@@ -54,9 +53,7 @@ class Tally:
     @property
     def front(self) -> list[TrialRecord]:
         """Complete trials within the limits that no other dominates, by rising MACs."""
-        complete = [r for r in self.records if r.state is TrialState.COMPLETE and self.limits.allow(r.cost)]
-        chosen = front_indices([r.cost["macs"] for r in complete], [r.top1 or 0.0 for r in complete])
-        return [complete[i] for i in chosen]
+        return front_of(self.records, self.limits)
 
     @property
     def counts(self) -> str:

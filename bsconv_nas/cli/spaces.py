@@ -9,9 +9,9 @@ from rich.table import Table
 
 from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.cli.console import JsonOption, out, print_json
-from bsconv_nas.errors import SpaceError, UsageError
+from bsconv_nas.errors import UsageError
 from bsconv_nas.limits import Limits
-from bsconv_nas.references import REFERENCES
+from bsconv_nas.references import references_in
 from bsconv_nas.space import extreme
 from bsconv_nas.space_file import find_space, space_names
 from bsconv_nas.units import format_amount, parse_amount
@@ -63,14 +63,14 @@ def show(
         raise UsageError(f"--image-size is {side}; allowed: 1 to 4096")
     space = ArchSpace(definition, (side, side), classes)
     limits = Limits({"macs": parse_amount(flops, "--flops")} if flops else {})
-    facts = _facts(space, limits)
+    facts = {**_facts(space, limits), "references": list(references_in(space))}
     if as_json:
         print_json(facts)
         return
     out.print(
         f"[bold]{definition.name}[/bold]: {definition.title}\n{definition.description.strip()}\n", highlight=False
     )
-    out.print(f"At {side}x{side} px with {classes} classes: {space_facts(space, limits)}", highlight=False)
+    out.print(f"At {side}x{side} px with {classes} classes: {_line(facts, limits)}", highlight=False)
     out.print(_genes_table(space))
     contained = ", ".join(facts["references"]) or "none at this size"
     out.print(f"Hand-made networks in it: {contained}", highlight=False)
@@ -78,9 +78,12 @@ def show(
 
 def space_facts(space: ArchSpace, limits: Limits) -> str:
     """One line: how many networks, which costs, how many within the limits."""
-    facts = _facts(space, limits)
+    return _line(_facts(space, limits), limits)
+
+
+def _line(facts: dict[str, Any], limits: Limits) -> str:
     least, most = facts["macs_range"]
-    text = f"{space.name}: {facts['networks']:.1e} networks of {format_amount(least)} to {format_amount(most)} MACs"
+    text = f"{facts['name']}: {facts['networks']:.1e} networks of {format_amount(least)} to {format_amount(most)} MACs"
     return f"{text}; {100 * facts['share_within_limits']:.3g} % of them within {limits}" if limits.bounds else text
 
 
@@ -96,19 +99,7 @@ def _facts(space: ArchSpace, limits: Limits) -> dict[str, Any]:
         "macs_range": [int(space.cost(cheapest)["macs"]), int(space.cost(largest)["macs"])],
         "limits": dict(limits.bounds),
         "share_within_limits": within / _SAMPLES,
-        "references": _contained_references(space),
     }
-
-
-def _contained_references(space: ArchSpace) -> list[str]:
-    names: list[str] = []
-    for name, reference in REFERENCES.items():
-        try:
-            space.encode(reference(space.image_size, space.num_classes))
-        except SpaceError:
-            continue
-        names.append(name)
-    return names
 
 
 def _genes_table(space: ArchSpace) -> Table:

@@ -1,6 +1,6 @@
 """A study: configuration, storage, records of trials."""
 
 from bsconv_nas.study.records import TrialRecord, TrialState
-from bsconv_nas.study.study import Study
+from bsconv_nas.study.study import Study, front_of
 
-__all__ = ["Study", "TrialRecord", "TrialState"]
+__all__ = ["Study", "TrialRecord", "TrialState", "front_of"]

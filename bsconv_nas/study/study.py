@@ -1,7 +1,7 @@
 """A study: trials in an Optuna storage, which alone is the truth, and the files beside it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,9 +133,7 @@ class Study:
 
     def front(self) -> list[TrialRecord]:
         """Complete trials within the limits that no other dominates, by rising MACs."""
-        complete = [r for r in self.records if r.top1 is not None and self.limits.allow(r.cost)]
-        chosen = front_indices([r.cost[OBJECTIVE] for r in complete], [r.top1 or 0.0 for r in complete])
-        return [complete[i] for i in chosen]
+        return front_of(self.records, self.limits)
 
     def best(self) -> TrialRecord | None:
         """The most accurate complete trial within the limits; None while there is none."""
@@ -274,6 +272,13 @@ class Study:
 
     def _trial(self, number: int) -> optuna.trial.FrozenTrial:
         return self.optuna_study.get_trials(deepcopy=False)[number]
+
+
+def front_of(records: Sequence[TrialRecord], limits: Limits) -> list[TrialRecord]:
+    """Complete trials within the limits that no other dominates, by rising MACs; of equal ones the first."""
+    complete = [r for r in records if r.top1 is not None and limits.allow(r.cost)]
+    chosen = front_indices([r.cost[OBJECTIVE] for r in complete], [r.top1 or 0.0 for r in complete])
+    return [complete[i] for i in chosen]
 
 
 def _refuse_foreign(study: optuna.Study) -> None:
