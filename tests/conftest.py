@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,17 @@ if "BSCONV_NAS_TEST_CACHE" not in os.environ:  # the processes of xdist and thos
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
+
+
+# Folders of tests that start processes, which depend on what else the machine does. One of them that fails is run
+# once more; the summary counts it as rerun.
+STARTS_PROCESSES = {"integration", "chaos", "browser", "e2e"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if STARTS_PROCESSES & set(Path(item.path).parts):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture

@@ -71,6 +71,16 @@ def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
         return None
 
 
+def checkpoint_key(path: Path) -> str | None:
+    """Name of the training that a checkpoint belongs to; None when there is none or it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata: dict[str, str] = stream.metadata() or {}
+            return metadata.get("key")
+    except (OSError, SafetensorError):
+        return None
+
+
 def restore(checkpoint: Checkpoint, state: TrainingState) -> None:
     """Put the state of a checkpoint back."""
     state.network.load_state_dict(_part(checkpoint, "model."))

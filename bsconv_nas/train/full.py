@@ -15,7 +15,7 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import write_atomic
 from bsconv_nas.intervals import binomial_interval
-from bsconv_nas.train.checkpoint import load_weights, save_weights
+from bsconv_nas.train.checkpoint import checkpoint_key, load_weights, save_weights
 from bsconv_nas.train.evaluator import shared_tensor
 from bsconv_nas.train.loop import TensorData, evaluate_top1, train
 from bsconv_nas.train.recipe import Recipe
@@ -128,22 +128,26 @@ class FullTraining:
 
 
 def finished_result(folder: Path, key: str) -> TrainingResult | None:
-    """The result of a training that was finished in a folder earlier; None where there is none.
+    """The result of a training that was finished in a folder earlier; None where it is new or unfinished.
 
     Raises:
-        UsageError: the folder holds the result of another training.
+        UsageError: the folder holds another training, finished or not.
     """
+    result = _read_result(folder / RESULT)
+    found = result.key if result else checkpoint_key(folder / CHECKPOINT)
+    if found not in (None, key):
+        other = result.model if result else f"{found}".split()[0]
+        raise UsageError(f"{folder} holds another training ({other}, other settings or data); choose another --to")
+    return result
+
+
+def _read_result(path: Path) -> TrainingResult | None:
     try:
-        data: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        data: dict[str, Any] = json.loads(path.read_text())
         data["test_interval"] = tuple(data["test_interval"])
-        result = TrainingResult(**data)
+        return TrainingResult(**data)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    if result.key != key:
-        raise UsageError(
-            f"{folder} holds another training ({result.model}, other settings or data); choose another --to"
-        )
-    return result
 
 
 def default_device() -> str:

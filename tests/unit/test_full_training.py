@@ -90,6 +90,16 @@ def test_finished_training_is_not_repeated_and_not_mixed_up(digits: ImageData, t
         finished_result(tmp_path, training(digits, tmp_path).key)
 
 
+def test_unfinished_training_of_other_settings_is_refused(digits: ImageData, tmp_path: Path) -> None:
+    begun = training(digits, tmp_path).run()
+    next(begun)
+    begun.close()
+    assert finished_result(tmp_path, training(digits, tmp_path).key) is None
+    other = training(digits, tmp_path, RECIPE.model_copy(update={"learning_rate": 0.01}))
+    with pytest.raises(UsageError, match=r"another training \(resnet, other settings"):
+        finished_result(tmp_path, other.key)
+
+
 def test_seed_recipe_is_that_of_the_original_script() -> None:
     recipe = FULL_RECIPES["seed"]
     steps = 200 * 10
