@@ -33,8 +33,41 @@ class Observer(Protocol):
     def ended(self, reason: str | None) -> None: ...
 
 
+class JobQueue(Protocol):
+    """What an executor drives: hands out jobs and takes their results. `Search` is one.
+
+    Each job that `next` gives gets the results of its epochs by `report` (after a resumption also those it already
+    had), and then one end: `finish`, `fail`, or a verdict other than CONTINUE.
+    """
+
+    @property
+    def suspended(self) -> bool:
+        """Whether running jobs are to be left for a later run."""
+        ...
+
+    def suspend(self, reason: str) -> None:
+        """Start no more jobs, and leave running ones resumable."""
+        ...
+
+    def next(self) -> Job | None:
+        """The next job; None when no more are to be started."""
+        ...
+
+    def report(self, number: int, result: EpochResult) -> Verdict:
+        """Take the result of an epoch."""
+        ...
+
+    def finish(self, number: int) -> None:
+        """End a job after its last result."""
+        ...
+
+    def fail(self, number: int, reason: str) -> None:
+        """End a job that cannot be finished."""
+        ...
+
+
 class Search:
-    """One run of a search over a study. An executor drives it by `next`, `report`, `finish` and `fail`.
+    """One run of a search over a study: the `JobQueue` of its trials.
 
     A trial's life: `next` gives its job, `report` takes the result of each epoch (again, after a resumption: the same
     epoch twice does no harm), and exactly one of `finish`, `fail` and a verdict of STOP ends it. A trial that gets no
@@ -168,12 +201,12 @@ class Search:
 
 
 class Executor(Protocol):
-    """Runs the jobs of a search."""
+    """Runs the jobs of a queue."""
 
-    def run(self, search: Search, evaluator: Evaluator) -> None:
-        """Run until the search starts no more trials.
+    def run(self, search: JobQueue, evaluator: Evaluator) -> None:
+        """Run until the queue, such as a search, starts no more jobs.
 
         Raises:
-            StorageError: results cannot be written; running trials stay resumable.
+            StorageError: results cannot be written; running jobs stay resumable.
         """
         ...

@@ -6,11 +6,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
-from bsconv_nas.engine import Search
+from bsconv_nas.engine import JobQueue
 
 
 @contextmanager
-def interruptible(search: Search) -> Generator[None]:
+def interruptible(search: JobQueue) -> Generator[None]:
     """Within the block, a signal suspends the search: it ends after the running epochs and stays resumable.
 
     A second signal raises KeyboardInterrupt. Does nothing outside the main thread, where Python allows no handlers.

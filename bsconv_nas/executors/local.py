@@ -1,6 +1,6 @@
 """The executor without workers: jobs run one after another in this process."""
 
-from bsconv_nas.engine import Search, Verdict
+from bsconv_nas.engine import JobQueue, Verdict
 from bsconv_nas.evaluation import Evaluator, Job
 from bsconv_nas.executors.running import JobError, run_job
 
@@ -8,7 +8,7 @@ from bsconv_nas.executors.running import JobError, run_job
 class LocalExecutor:
     """Runs a search in this process; imports no Ray. For debugging, notebooks and machines with one GPU."""
 
-    def run(self, search: Search, evaluator: Evaluator) -> None:
+    def run(self, search: JobQueue, evaluator: Evaluator) -> None:
         """Run until the search starts no more trials.
 
         Raises:
@@ -17,7 +17,7 @@ class LocalExecutor:
         while (job := search.next()) is not None:
             self._run_job(search, evaluator, job)
 
-    def _run_job(self, search: Search, evaluator: Evaluator, job: Job) -> None:
+    def _run_job(self, search: JobQueue, evaluator: Evaluator, job: Job) -> None:
         try:
             for result in run_job(evaluator, job):
                 if search.report(job.number, result) is not Verdict.CONTINUE:

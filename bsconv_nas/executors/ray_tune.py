@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from bsconv_nas.engine import Search, Verdict
+from bsconv_nas.engine import JobQueue, Verdict
 from bsconv_nas.errors import StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.executors.running import JobError, run_job
@@ -73,7 +73,7 @@ class RayExecutor:
         self.max_retries = max_retries
         self.data_bytes = data_bytes
 
-    def run(self, search: Search, evaluator: Evaluator) -> None:
+    def run(self, search: JobQueue, evaluator: Evaluator) -> None:
         """Run until the search starts no more trials.
 
         Raises:
@@ -166,7 +166,7 @@ class _Bridge:
     suspended, and `RayExecutor.run` raises it.
     """
 
-    def __init__(self, search: Search, max_retries: int) -> None:
+    def __init__(self, search: JobQueue, max_retries: int) -> None:
         self.search = search
         self.max_retries = max_retries
         self.error: Exception | None = None
