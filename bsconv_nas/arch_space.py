@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.cost import cost_of
+from bsconv_nas.cost import Cost, LayerCost, Shape, block_costs, stem_cost, tail_costs
 from bsconv_nas.errors import SpaceError
 from bsconv_nas.space import Choice, GeneSpace, Genotype
 from bsconv_nas.space_file import SpaceFile, StageChoices
@@ -16,6 +16,8 @@ from bsconv_nas.space_file import SpaceFile, StageChoices
 # How layers are grouped under shortcuts: none (MobileNetV1), an identity around every layer whose shape allows it
 # (MobileNetV2), or one around every pair of layers with a projection where shapes change (ResNet's basic block).
 SHORTCUT_CHOICES = ("none", "layer", "pair")
+
+_MAX_STAGES = 50_000  # stages whose costs are kept
 
 
 class ArchSpace(GeneSpace):
@@ -37,6 +39,11 @@ class ArchSpace(GeneSpace):
         genes = {name: choices for name, choices in self._choices.items() if len(choices) > 1}
         super().__init__(genes, self._cost_of, name=definition.name)
         self._positions = {gene.name: position for position, gene in enumerate(self.genes)}
+        self._network_positions = [self._positions[name] for name in _NETWORK_GENES if name in self._positions]
+        numbers = range(1, len(definition.stages) + 1)
+        self._stage_positions = [self._positions_of(f"s{number}.") for number in numbers]
+        self._inactive = [self._inactive_genes(number) for number in numbers]
+        self._stage_costs: dict[object, tuple[LayerCost, ...]] = {}
         self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
 
     def description(self) -> dict[str, object]:
@@ -63,31 +70,50 @@ class ArchSpace(GeneSpace):
 
     def canonical(self, genotype: Genotype) -> Genotype:
         result = list(genotype)
-        for number, stage in enumerate(self.definition.stages, 1):
-            depth = int(self._value(genotype, f"s{number}.depth"))
-            if depth == 0:
-                self._mask(result, f"s{number}.width")
-            for layer in range(depth + 1, max(stage.depth) + 1):
-                self._mask(result, f"s{number}.l{layer}.conv")
-                self._mask(result, f"s{number}.l{layer}.kernel")
+        for position, inactive in self._inactive:
+            for masked, choice in inactive[genotype[position] if position is not None else None]:
+                result[masked] = choice
         return tuple(result)
+
+    def _inactive_genes(self, number: int) -> tuple[int | None, dict[Choice | None, list[tuple[int, Choice]]]]:
+        """Position of a stage's depth gene and, by depth, the genes that it switches off with their first choices."""
+        stage = self.definition.stages[number - 1]
+        position = self._positions.get(f"s{number}.depth")
+        masks: dict[Choice | None, list[tuple[int, Choice]]] = {}
+        for depth in stage.depth:
+            names = [f"s{number}.width"] if depth == 0 else []
+            for layer in range(depth + 1, max(stage.depth) + 1):
+                names += [f"s{number}.l{layer}.conv", f"s{number}.l{layer}.kernel"]
+            masked = [self._positions[name] for name in names if name in self._positions]
+            masks[depth if position is not None else None] = [(i, self.genes[i].choices[0]) for i in masked]
+        return position, masks
+
+    def _positions_of(self, prefix: str) -> slice:
+        found = [position for name, position in self._positions.items() if name.startswith(prefix)]
+        return slice(found[0], found[-1] + 1) if found else slice(0, 0)
 
     def identity(self, genotype: Genotype) -> str:
         return self.decode(genotype).arch_id
 
     def decode(self, genotype: Genotype) -> ArchSpec:
         """The network of a genotype."""
-        value = self._value
-        activation = str(value(genotype, "activation"))
-        stem = self.definition.stem
         return ArchSpec(
             image_size=self.image_size,
             num_classes=self.num_classes,
             in_channels=self.in_channels,
-            stem=StemSpec(int(value(genotype, "stem")), stem.kernel_size, stem.stride, activation),
-            blocks=tuple(self._blocks(genotype, activation)),
-            head=HeadSpec(int(value(genotype, "head")), activation, self.definition.network.dropout),
+            stem=self._stem(genotype),
+            blocks=tuple(self._blocks(genotype)),
+            head=self._head(genotype),
         )
+
+    def _stem(self, genotype: Genotype) -> StemSpec:
+        stem = self.definition.stem
+        channels, activation = int(self._value(genotype, "stem")), str(self._value(genotype, "activation"))
+        return _stem(channels, stem.kernel_size, stem.stride, activation)
+
+    def _head(self, genotype: Genotype) -> HeadSpec:
+        channels, activation = int(self._value(genotype, "head")), str(self._value(genotype, "activation"))
+        return _head(channels, activation, self.definition.network.dropout)
 
     def encode(self, arch: ArchSpec) -> Genotype:
         """The canonical genotype whose network is `arch`.
@@ -122,14 +148,20 @@ class ArchSpace(GeneSpace):
             return None
         return self.canonical(tuple(values.get(gene.name, gene.choices[0]) for gene in self.genes))
 
-    def _blocks(self, genotype: Genotype, activation: str) -> Iterator[BlockSpec]:
-        shortcut = str(self._value(genotype, "shortcut"))
+    def _blocks(self, genotype: Genotype) -> Iterator[BlockSpec]:
         channels = int(self._value(genotype, "stem"))
-        for number, stage in enumerate(self.definition.stages, 1):
-            layers = list(self._stage_layers(genotype, number, stage, activation))
-            for group in _grouped(layers, 2 if shortcut == "pair" else 1):
-                yield BlockSpec(group, _shortcut_of(group, channels, shortcut))
-                channels = group[-1].out_channels
+        for number in range(1, len(self.definition.stages) + 1):
+            for block in self._stage_blocks(genotype, number, channels):
+                yield block
+                channels = block.out_channels
+
+    def _stage_blocks(self, genotype: Genotype, number: int, channels: int) -> Iterator[BlockSpec]:
+        """Blocks of a stage that `channels` channels enter."""
+        shortcut, activation = str(self._value(genotype, "shortcut")), str(self._value(genotype, "activation"))
+        layers = list(self._stage_layers(genotype, number, self.definition.stages[number - 1], activation))
+        for group in _grouped(layers, 2 if shortcut == "pair" else 1):
+            yield BlockSpec(group, _shortcut_of(group, channels, shortcut))
+            channels = group[-1].out_channels
 
     def _stage_layers(
         self, genotype: Genotype, number: int, stage: StageChoices, activation: str
@@ -146,16 +178,30 @@ class ArchSpace(GeneSpace):
         position = self._positions.get(name)
         return self._choices[name][0] if position is None else genotype[position]
 
-    def _mask(self, genotype: list[Choice], name: str) -> None:
-        position = self._positions.get(name)
-        if position is not None:
-            genotype[position] = self.genes[position].choices[0]
-
     def _cost_of(self, genotype: Genotype) -> dict[str, float]:
         return self._cached_cost(genotype)
 
     def _uncached_cost(self, genotype: Genotype) -> dict[str, float]:
-        return cost_of(self.decode(genotype)).as_dict()
+        """Costs of the network of a genotype, put together from those of its stages without decoding it.
+
+        The networks that a sampler compares share most of their stages, so this is several times faster than decoding.
+        """
+        rows = [stem_cost(self._stem(genotype), self.in_channels, self.image_size)]
+        for number in range(1, len(self.definition.stages) + 1):
+            rows += self._stage_cost(genotype, number, rows[-1].out_shape)
+        rows += tail_costs(self._head(genotype), rows[-1].out_shape, self.num_classes)
+        return Cost.of(rows).as_dict()
+
+    def _stage_cost(self, genotype: Genotype, number: int, in_shape: Shape) -> tuple[LayerCost, ...]:
+        network = tuple(genotype[position] for position in self._network_positions)
+        key = (number, in_shape, network, genotype[self._stage_positions[number - 1]])
+        found = self._stage_costs.get(key)
+        if found is None:
+            if len(self._stage_costs) >= _MAX_STAGES:
+                self._stage_costs.clear()
+            blocks = self._stage_blocks(genotype, number, in_shape[0])
+            found = self._stage_costs[key] = block_costs(blocks, in_shape)
+        return found
 
 
 _NETWORK_GENES = ("stem", "shortcut", "se", "activation", "head")
@@ -207,6 +253,10 @@ def _shortcut_of(group: tuple[LayerSpec, ...], channels: int, shortcut: str) -> 
     if group[0].stride == 1 and group[-1].out_channels == channels:
         return "identity"
     return "projection" if shortcut == "pair" else "none"
+
+
+_stem = lru_cache(maxsize=1_024)(StemSpec)
+_head = lru_cache(maxsize=1_024)(HeadSpec)
 
 
 @lru_cache(maxsize=65_536)

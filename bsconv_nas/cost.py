@@ -7,17 +7,19 @@ largest sum, over all convolutions and linear layers, of input, output and whate
 keeps meanwhile, in bytes at float32 and batch 1 (normalisation and activation in place).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, LayerSpec
+from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.layer_types import LAYER_TYPES, Conv
 from bsconv_nas.units import MACS_LABEL
 
 SE_REDUCTION = 4
 _BYTES = 4
+
+Shape = tuple[int, int, int]  # channels, height, width
 
 
 class LayerCost(NamedTuple):
@@ -25,7 +27,7 @@ class LayerCost(NamedTuple):
 
     name: str
     kind: str
-    out_shape: tuple[int, int, int]
+    out_shape: Shape
     macs: int
     params: int
     peak_activation: int
@@ -39,6 +41,16 @@ class Cost:
     params: int
     peak_activation: int
     layers: tuple[LayerCost, ...]
+
+    @classmethod
+    def of(cls, layers: Sequence[LayerCost]) -> "Cost":
+        """The cost of layers in a row."""
+        return cls(
+            sum([row.macs for row in layers]),
+            sum([row.params for row in layers]),
+            max([row.peak_activation for row in layers]),
+            tuple(layers),
+        )
 
     def as_dict(self) -> dict[str, float]:
         """The totals by metric name: what objectives and limits refer to."""
@@ -61,23 +73,38 @@ METRICS: dict[str, Metric] = {
 
 def cost_of(arch: ArchSpec) -> Cost:
     """Exact cost of `arch` at its own image size."""
-    stem = arch.stem
-    stem_conv = Conv("conv", arch.in_channels, stem.out_channels, stem.kernel_size, stem.stride)
-    rows = [LayerCost("stem", "Conv", *_chain((stem_conv,), *arch.image_size))]
+    rows = [stem_cost(arch.stem, arch.in_channels, arch.image_size)]
     for number, block in enumerate(arch.blocks):
         prefix = f"blocks.{number}."
         rows += [LayerCost(prefix + row.name, *row[1:]) for row in _block(block, rows[-1].out_shape)]
-    channels, height, width = rows[-1].out_shape
-    if arch.head.channels:
-        head_conv = Conv("conv", channels, arch.head.channels)
-        rows.append(LayerCost("head", "Conv 1x1", *_chain((head_conv,), height, width)))
-    rows.append(_classifier(arch.features, arch.num_classes))
-    return Cost(
-        sum([row.macs for row in rows]),
-        sum([row.params for row in rows]),
-        max([row.peak_activation for row in rows]),
-        tuple(rows),
-    )
+    rows += tail_costs(arch.head, rows[-1].out_shape, arch.num_classes)
+    return Cost.of(rows)
+
+
+@lru_cache(maxsize=1_024)
+def stem_cost(stem: StemSpec, in_channels: int, image_size: tuple[int, int]) -> LayerCost:
+    """Cost of the stem on images of `image_size` (height, width)."""
+    conv = Conv("conv", in_channels, stem.out_channels, stem.kernel_size, stem.stride)
+    return LayerCost("stem", "Conv", *_chain((conv,), *image_size))
+
+
+def block_costs(blocks: Iterable[BlockSpec], in_shape: Shape) -> tuple[LayerCost, ...]:
+    """Costs of the layers of blocks in a row, named within their block."""
+    rows: list[LayerCost] = []
+    for block in blocks:
+        rows += _block(block, in_shape)
+        in_shape = rows[-1].out_shape
+    return tuple(rows)
+
+
+@lru_cache(maxsize=8_192)
+def tail_costs(head: HeadSpec, in_shape: Shape, classes: int) -> tuple[LayerCost, ...]:
+    """Costs of what follows the last block: the head's convolution, if any, and the classifier."""
+    channels, height, width = in_shape
+    if not head.channels:
+        return (_classifier(channels, classes),)
+    conv = Conv("conv", channels, head.channels)
+    return LayerCost("head", "Conv 1x1", *_chain((conv,), height, width)), _classifier(head.channels, classes)
 
 
 def se_channels(channels: int) -> int:
@@ -92,7 +119,7 @@ def layer_convs(layer: LayerSpec, in_channels: int) -> tuple[Conv, ...]:
 
 
 @lru_cache(maxsize=65_536)
-def _block(block: BlockSpec, in_shape: tuple[int, int, int]) -> tuple[LayerCost, ...]:
+def _block(block: BlockSpec, in_shape: Shape) -> tuple[LayerCost, ...]:
     # Cached because the networks of a search share most of their blocks; names are relative to the block.
     rows: list[LayerCost] = []
     channels, height, width = in_shape
@@ -117,7 +144,7 @@ def _chain(
     kept_is_input: bool = False,
     inner_bn: bool = False,
     se: bool = False,
-) -> tuple[tuple[int, int, int], int, int, int]:
+) -> tuple[Shape, int, int, int]:
     """Shape, MACs, params and peak of convolutions in a row (and squeeze-excitation on the last output).
 
     `kept` elements stay in memory all the while; with `kept_is_input` they are the first convolution's own input.

@@ -94,7 +94,7 @@ class GeneSpace:
         found = self._cost(genotype)
         if not isinstance(found, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SpaceError(f"the cost of {genotype} is {found!r}; return costs by name, for example {{'macs': 12e6}}")
-        return {name: _finite(value, f"cost {name!r} of {genotype}") for name, value in found.items()}
+        return {name: _finite(value, name, genotype) for name, value in found.items()}
 
     def canonical(self, genotype: Genotype) -> Genotype:
         """The one genotype that stands for all that give the same network; here, itself."""
@@ -182,13 +182,13 @@ def _descend(space: GeneSpace, score: Callable[[Genotype], float], genotype: Gen
     return genotype
 
 
-def _finite(value: float, what: str) -> float:
+def _finite(value: float, name: str, genotype: Genotype) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise SpaceError(f"{what} is {value!r}; allowed: finite numbers")
+        raise SpaceError(f"cost {name!r} of {genotype} is {value!r}; allowed: finite numbers")
     return number
 
 
