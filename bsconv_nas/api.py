@@ -14,9 +14,10 @@ from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
 from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.study import Study
 from bsconv_nas.study.lease import Lease
+from bsconv_nas.study.opening import OBJECTIVE
 from bsconv_nas.study.storage import open_storage, sqlite_url
-from bsconv_nas.study.study import OBJECTIVE, Study
 from bsconv_nas.units import parse_amount
 
 

@@ -10,7 +10,7 @@ from bsconv_nas.samplers import SpaceSampler
 from bsconv_nas.scheduler import EarlyStopping
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.study import Study, TrialRecord
-from bsconv_nas.study.study import OBJECTIVE
+from bsconv_nas.study.opening import OBJECTIVE
 
 
 class Verdict(Enum):
@@ -121,12 +121,13 @@ class Search:
 
     def next(self) -> Job | None:
         """The next job; None when no more trials are to be started."""
-        resumed = bool(self._orphans)
-        if not resumed and (self.study.count >= self.trials or self._exhausted()):
+        if not self._orphans and (self.study.count >= self.trials or self._exhausted()):
             return None
         if self.suspended:
             return None
-        record = self.study.restart(self._orphans.pop(0), self.space, self.sampler) if resumed else self._start()
+        record = self._take_up()
+        resumed = record is not None
+        record = record or self._start()
         if record is None:
             return None
         self._running[record.number] = record
@@ -149,24 +150,21 @@ class Search:
         if result.final:
             return Verdict.CONTINUE
         if self._to_be_stopped(number, result):
-            self.study.stop(self._running.pop(number))
             self._curves.pop(number)
-            self._tell_finished(number)
+            self._tell_finished(self.study.stop(self._running.pop(number)))
             return Verdict.STOP
         return Verdict.SUSPEND if self.suspended else Verdict.CONTINUE
 
     def finish(self, number: int) -> None:
         """End a trial with the accuracy of its last result."""
         record = self._running.pop(number)
-        self.study.complete(record, self._curves.pop(number)[-1].top1)
-        self._tell_finished(number)
+        self._tell_finished(self.study.complete(record, self._curves.pop(number)[-1].top1))
 
     def fail(self, number: int, reason: str) -> None:
         """End a trial that has no accuracy."""
         self._running.pop(number)
         self._curves.pop(number)
-        self.study.fail(number, reason)
-        self._tell_finished(number)
+        self._tell_finished(self.study.fail(number, reason))
 
     def _to_be_stopped(self, number: int, result: EpochResult) -> bool:
         # Of the epochs that a resumed trial reports again only the last is judged: earlier rungs were passed.
@@ -176,12 +174,21 @@ class Search:
         others = ((r.cost[OBJECTIVE], r.curve) for r in self.study.all_records if r.number != number)
         return not self.early_stopping.continues(self._running[number].cost[OBJECTIVE], curve, others)
 
+    def _take_up(self) -> TrialRecord | None:
+        """The next trial that an earlier run left running."""
+        while self._orphans:
+            record = self.study.take_up(self._orphans.pop(0))
+            if record is not None:
+                return record
+        return None
+
     def _start(self) -> TrialRecord | None:
+        if self.study.count >= self.trials:
+            return None
         try:
             return self.study.start(self.space, self.sampler)
         except SpaceExhaustedError as error:
             # Running trials go on: there are no more networks to start, which is no reason to stop training.
-            self.study.fail(self.study.unfinished()[-1], str(error))
             self.ended_because = self.ended_because or str(error)
             self.trials = 0
             return None
@@ -193,11 +200,9 @@ class Search:
             return True
         return False
 
-    def _tell_finished(self, number: int) -> None:
+    def _tell_finished(self, record: TrialRecord) -> None:
         if self.observer:
-            for record in self.study.records:
-                if record.number == number:
-                    self.observer.finished(record)
+            self.observer.finished(record)
 
 
 class Executor(Protocol):

@@ -13,7 +13,7 @@ from rich.text import Text
 from bsconv_nas.cli.tables import front_table, percent
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.limits import Limits
-from bsconv_nas.study import TrialRecord, TrialState, front_of
+from bsconv_nas.study import Front, TrialRecord, TrialState
 from bsconv_nas.units import format_amount, format_duration
 
 _FRONT_ROWS = 8
@@ -27,6 +27,9 @@ class Tally:
         self.trials = trials
         self.limits = limits
         self.records = list(earlier)
+        self._front = Front(limits, earlier)
+        self._states = Counter(record.state for record in earlier)
+        self._avoided = sum((_avoided(record) for record in earlier), Counter[str]())
         self.running: dict[int, tuple[TrialRecord, EpochResult | None]] = {}
         self.reason: str | None = None
         self._done_before = len(earlier)
@@ -41,6 +44,9 @@ class Tally:
     def finished(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
         self.records.append(record)
+        self._front.add(record)
+        self._states[record.state] += 1
+        self._avoided += _avoided(record)
 
     def ended(self, reason: str | None) -> None:
         self.reason = reason
@@ -53,14 +59,12 @@ class Tally:
     @property
     def front(self) -> list[TrialRecord]:
         """Complete trials within the limits that no other dominates, by rising MACs."""
-        return front_of(self.records, self.limits)
+        return self._front.members
 
     @property
     def counts(self) -> str:
         """How many networks were trained, stopped, failed, and kept from training."""
-        states = Counter(record.state for record in self.records)
-        known = sum((record.avoided or {}).get("known", 0) for record in self.records)
-        over = sum((record.avoided or {}).get("over_limit", 0) for record in self.records)
+        states, known, over = self._states, self._avoided["known"], self._avoided["over_limit"]
         parts = [f"{states[TrialState.COMPLETE]} trained"]
         if states[TrialState.STOPPED]:
             parts.append(f"{states[TrialState.STOPPED]} stopped early")
@@ -76,6 +80,10 @@ class Tally:
         """Time to go at the pace of this run; None before its first trial is done."""
         done = len(self.records) - self._done_before
         return self.seconds / done * (self.trials - len(self.records)) if done else None
+
+
+def _avoided(record: TrialRecord) -> Counter[str]:
+    return Counter(record.avoided or {})
 
 
 class PlainView(Tally):
@@ -108,7 +116,7 @@ class LiveView(Tally):
         self._live.stop()
 
     def _render(self) -> RenderableType:
-        return Group(self._bar(), Text(self.counts), Text(self._running_line(), style="dim"), self._front())
+        return Group(self._bar(), Text(self.counts), Text(self._running_line(), style="dim"), self._front_table())
 
     def _bar(self) -> Table:
         left = self.seconds_left
@@ -128,7 +136,7 @@ class LiveView(Tally):
             parts.append(f"trial {record.number} ({format_amount(record.cost['macs'])} MACs): {state}")
         return "   ".join(parts) or "starting workers"
 
-    def _front(self) -> RenderableType:
+    def _front_table(self) -> RenderableType:
         front = self.front
         if not front:
             return Text("no network trained yet", style="dim")

@@ -8,12 +8,14 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bsconv_nas.errors import StorageError, StudyError, UsageError
+from bsconv_nas.study.database import Database
+from bsconv_nas.study.outage import first_line
 
 _BUSY_SECONDS = 60
 
@@ -31,7 +33,7 @@ def open_storage(url: str | None) -> BaseStorage:
     try:
         is_sqlite = make_url(url).get_backend_name() == "sqlite"
         connect_args = {"timeout": _BUSY_SECONDS} if is_sqlite else {}
-        storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+        storage = Database(url, engine_kwargs={"connect_args": connect_args})
     except ArgumentError as error:
         shown = re.sub(r":[^:@/]*@", ":***@", url)  # it may have a password even so
         raise UsageError(f"storage {shown!r} is not a database URL; write for example sqlite:///study.db") from error
@@ -39,10 +41,10 @@ def open_storage(url: str | None) -> BaseStorage:
         raise UsageError(f"storage {hidden(url)} needs a driver: {error.__cause__ or error}; install it") from error
     except (SQLAlchemyError, OSError) as error:
         raise StorageError(
-            f"cannot open storage {hidden(url)}: {_reason(error)}; check path and permissions"
+            f"cannot open storage {hidden(url)}: {first_line(error)}; check path and permissions"
         ) from error
     except RuntimeError as error:
-        raise StudyError(f"storage {hidden(url)} was made by another version of Optuna: {_reason(error)}") from error
+        raise StudyError(f"storage {hidden(url)} was made by another version of Optuna: {first_line(error)}") from error
     if is_sqlite:
         _use_write_ahead_log(storage, url)
     return storage
@@ -54,9 +56,8 @@ def database_errors() -> Generator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         raise StorageError(
-            f"cannot write to the study's database: {_reason(cause)}; make room or check the connection, "
+            f"cannot write to the study's database: {first_line(error)}; make room or check the connection, "
             "then run the same command again: what is stored is kept"
         ) from error
 
@@ -89,7 +90,7 @@ def existing_study(storage: BaseStorage, name: str) -> optuna.Study:
         raise StudyError(f"no study {name!r} in this storage; it holds: {known}") from error
 
 
-def _use_write_ahead_log(storage: RDBStorage, url: str) -> None:
+def _use_write_ahead_log(storage: Database, url: str) -> None:
     # Readers (dashboards) do not block the writer, and a commit needs no fsync of its own; after a power cut the last
     # commits may be missing, after a crash of a program none are.
     def set_pragmas(connection: Any, record: object) -> None:
@@ -105,10 +106,5 @@ def _use_write_ahead_log(storage: RDBStorage, url: str) -> None:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         raise StorageError(
-            f"cannot write storage {hidden(url)}: {_reason(error)}; check path and permissions"
+            f"cannot write storage {hidden(url)}: {first_line(error)}; check path and permissions"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    lines = str(getattr(error, "orig", None) or error).splitlines()
-    return lines[0] if lines else type(error).__name__

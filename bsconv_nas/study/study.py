@@ -1,34 +1,31 @@
 """A study: trials in an Optuna storage, which alone is the truth, and the files beside it."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import Trial
 from optuna.trial import TrialState as OptunaState
 
 from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.limits import Limits
-from bsconv_nas.pareto import front_indices
 from bsconv_nas.space import GeneSpace
-from bsconv_nas.study.experimental import experimental_allowed
+from bsconv_nas.study.driver_storage import DriverStorage
+from bsconv_nas.study.fronts import Front, front_of
+from bsconv_nas.study.opening import OBJECTIVE, check_made_here, open_optuna_study
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of
 from bsconv_nas.study.seeds import trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
+from bsconv_nas.study.trial_files import TrialFiles
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SCHEMA_VERSION = 1
-OBJECTIVE = "macs"
-_DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 
 
 class Study:
@@ -42,17 +39,13 @@ class Study:
         self.optuna_study = optuna_study
         self.folder = folder
         attributes = optuna_study.user_attrs
-        if "schema_version" not in attributes:
-            raise StudyError(f"study {optuna_study.study_name!r} has no settings of bsconv-nas; run its search again")
-        if attributes.get("schema_version") != SCHEMA_VERSION:
-            raise StudyError(
-                f"study {optuna_study.study_name!r} was not made by this version of bsconv-nas "
-                f"(schema {attributes.get('schema_version')}, expected {SCHEMA_VERSION}); choose another --study"
-            )
+        check_made_here(optuna_study.study_name, attributes)
         self.limits = Limits(attributes["limits"])
         self.seed = int(attributes["seed"])
         self._gene_names: list[str] = attributes["genes"]
         self._finished: dict[int, TrialRecord] = {}
+        self._genes: dict[str, BaseDistribution] | None = None
+        self._files = TrialFiles(folder)
 
     @classmethod
     @database_errors()
@@ -74,28 +67,18 @@ class Study:
         Raises:
             StudyError: the study exists with another space, data, limits or seed.
         """
-        expected: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "space": space.fingerprint,
             "limits": dict(limits.bounds),
             "seed": seed,
             "genes": [gene.name for gene in space.genes],
             **fixed,
-            "schema_version": SCHEMA_VERSION,  # last: it marks the study as complete
         }
-        if name in optuna.get_all_study_names(storage):
-            study = existing_study(storage, name)
-            _refuse_foreign(study)
-            _refuse_changes(name, expected, study.user_attrs)
-        else:
-            study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS)
-        # A driver that died in the middle of creating a study leaves some of this unset.
-        with experimental_allowed():
-            if study.metric_names is None:
-                study.set_metric_names(["val_top1", OBJECTIVE])
-        for key, value in expected.items():
-            if key not in study.user_attrs:
-                study.set_user_attr(key, value)
-        return cls(study, folder)
+        stored = open_optuna_study(storage, name, facts)
+        driving = DriverStorage(storage, stored._study_id)  # pyright: ignore[reportPrivateUsage]
+        study = cls(optuna.load_study(study_name=name, storage=driving), folder)
+        study.remove_strays()
+        return study
 
     @classmethod
     def load(cls, storage: BaseStorage, name: str, folder: Path | None = None) -> "Study":
@@ -159,48 +142,38 @@ class Study:
         ]
         return pd.DataFrame(rows)
 
-    # Writing, by the one driver
-
     def unfinished(self) -> list[int]:
-        """Numbers of trials that a driver left running."""
+        """Numbers of trials that run, or that a driver left running."""
         trials = self.optuna_study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
         return [trial.number for trial in trials]
+
+    def weights_path(self, number: int) -> Path | None:
+        """Where the weights of a trial are, if it is on the front; None in a study without a folder."""
+        return self._files.weights(number)
+
+    # Writing, by the one driver: each change is one transaction
 
     @property
     def count(self) -> int:
         """Number of trials, running ones included."""
-        return len(self.optuna_study.get_trials(deepcopy=False))
+        return self._driving.count
 
     @database_errors()
     def start(self, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
         """Have the sampler propose the next network, and store it as a running trial."""
         self.optuna_study.sampler = sampler
-        return self._propose(self.optuna_study.ask(), space, sampler)
+        with self._driving.batch():
+            trial = self.optuna_study.ask()
+            self._propose(trial, space, sampler)
+        return self._record(trial.number)
 
-    @database_errors()
-    def restart(self, number: int, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
-        """Take up a running trial again; one whose proposal was not written completely is proposed again."""
-        trial = self._trial(number)
-        record = record_of(trial, self._gene_names)
-        if record is not None:
-            return record
-        self.optuna_study.sampler = sampler
-        return self._propose(Trial(self.optuna_study, trial._trial_id), space, sampler)  # pyright: ignore[reportPrivateUsage]
-
-    def _propose(self, trial: Trial, space: GeneSpace, sampler: BaseSampler) -> TrialRecord:
-        # Genes are stored one by one. Should the driver die between two of them, the rest must come from the same
-        # proposal: Optuna takes fixed parameters before it asks a sampler.
-        before = self._trial(trial.number)
-        if "fixed_params" not in before.system_attrs:
-            storage, trial_id = self.optuna_study._storage, trial._trial_id  # pyright: ignore[reportPrivateUsage]
-            storage.set_trial_system_attr(trial_id, "fixed_params", trial.relative_params)
-        for gene in space.genes:
-            trial.suggest_categorical(gene.name, gene.choices)
-        genotype = space.from_params(trial.params)
+    def _propose(self, trial: Trial, space: GeneSpace, sampler: BaseSampler) -> None:
+        params = {gene.name: trial.relative_params[gene.name] for gene in space.genes}
+        self._driving.set_trial_params(trial._trial_id, params, self._distributions(space))  # pyright: ignore[reportPrivateUsage]
+        genotype = space.from_params(params)
         costs = space.cost(genotype)
         for name, bound in self.limits.bounds.items():
-            if name not in (before.constraints or {}):
-                trial.set_constraint(name, costs[name] - bound)
+            trial.set_constraint(name, costs[name] - bound)
         if isinstance(space, ArchSpace):
             trial.set_user_attr("arch", space.decode(genotype).to_dict())
         avoided = getattr(sampler, "avoided", {}).pop(trial.number, None)
@@ -208,9 +181,14 @@ class Study:
             trial.set_user_attr("avoided", avoided)
         trial.set_user_attr("seed", trial_seed(self.seed, trial.number))
         trial.set_user_attr("cost", costs)
-        trial.set_user_attr("identity", space.identity(genotype))  # last: it marks the proposal as complete
-        record = record_of(self._trial(trial.number), self._gene_names)
-        assert record is not None
+        trial.set_user_attr("identity", space.identity(genotype))
+
+    @database_errors()
+    def take_up(self, number: int) -> TrialRecord | None:
+        """The record of a trial that a driver left running; one without a whole proposal is failed instead."""
+        record = record_of(self._driving.trial(number), self._gene_names)
+        if record is None:  # stored by an earlier version, gene by gene, or by another program
+            self.optuna_study.tell(number, state=OptunaState.FAIL)
         return record
 
     def job(self, record: TrialRecord) -> Job:
@@ -220,17 +198,9 @@ class Study:
             genotype=record.genotype,
             seed=record.seed,
             arch=record.arch_spec(),
-            checkpoint=self._path("checkpoints", record.number),
-            weights=self._path("weights", record.number),
+            checkpoint=self._files.checkpoint(record.number),
+            weights=self._files.weights(record.number),
         )
-
-    def weights_path(self, number: int) -> Path | None:
-        """Where the weights of a trial are, if it is on the front; None in a study without a folder."""
-        return self._path("weights", number)
-
-    def _path(self, kind: str, number: int) -> Path | None:
-        # Absolute: workers of a running cluster have another working directory.
-        return self.folder.absolute() / kind / f"trial-{number:05d}.safetensors" if self.folder else None
 
     @database_errors()
     def set_curve(self, number: int, results: list[EpochResult]) -> None:
@@ -238,83 +208,55 @@ class Study:
         self._set(number, "curve", [[r.epoch, r.epochs, r.top1, r.metrics] for r in results])
 
     @database_errors()
-    def complete(self, record: TrialRecord, top1: float) -> None:
+    def complete(self, record: TrialRecord, top1: float) -> TrialRecord:
         """Store the accuracy of a trial whose evaluation ended; weights beside the front are deleted."""
-        before = {member.number for member in self.front()}
+        front = self._front  # of before
         self.optuna_study.tell(record.number, [top1, record.cost[OBJECTIVE]])
-        self._clean_up(record.number, before)
+        ended = self._record(record.number)
+        self._files.remove([ended.number], [gone.number for gone in front.add(ended)])
+        return ended
 
     @database_errors()
-    def stop(self, record: TrialRecord) -> None:
+    def stop(self, record: TrialRecord) -> TrialRecord:
         """Store that a trial was stopped early."""
         self.optuna_study.tell(record.number, state=OptunaState.PRUNED)
-        self._clean_up(record.number, set())
+        return self._ended_without_accuracy(record.number)
 
     @database_errors()
-    def fail(self, number: int, reason: str) -> None:
+    def fail(self, number: int, reason: str) -> TrialRecord:
         """Store that a trial failed, and why."""
-        self._set(number, "reason", reason)
-        self.optuna_study.tell(number, state=OptunaState.FAIL)
-        self._clean_up(number, set())
+        with self._driving.batch():
+            self._set(number, "reason", reason)
+            self.optuna_study.tell(number, state=OptunaState.FAIL)
+        return self._ended_without_accuracy(number)
 
-    def _clean_up(self, number: int, front_before: set[int]) -> None:
-        if self.folder is None:
-            return
-        front = {member.number for member in self.front()}
-        gone = [self._path("weights", other) for other in ({number} | front_before) - front]
-        for path in (self._path("checkpoints", number), *gone):
-            if path is not None:
-                path.unlink(missing_ok=True)
+    def remove_strays(self) -> None:
+        """Remove files that a driver which died had no time to remove."""
+        self._files.remove_strays(set(self.unfinished()), {member.number for member in self._front.members})
+
+    def _ended_without_accuracy(self, number: int) -> TrialRecord:
+        self._files.remove([number], [number])
+        return self._record(number)
 
     def _set(self, number: int, key: str, value: Any) -> None:
-        trial_id = self._trial(number)._trial_id  # pyright: ignore[reportPrivateUsage]
-        self.optuna_study._storage.set_trial_user_attr(trial_id, key, value)  # pyright: ignore[reportPrivateUsage]
+        self._driving.set_trial_user_attr(self._driving.trial_id(number), key, value)
 
-    def _trial(self, number: int) -> optuna.trial.FrozenTrial:
-        return self.optuna_study.get_trials(deepcopy=False)[number]
+    def _record(self, number: int) -> TrialRecord:
+        record = record_of(self._driving.trial(number), self._gene_names)
+        assert record is not None, "proposals are stored whole"
+        return record
 
+    @cached_property
+    def _front(self) -> Front:
+        return Front(self.limits, self.records)
 
-def front_of(records: Sequence[TrialRecord], limits: Limits) -> list[TrialRecord]:
-    """Complete trials within the limits that no other dominates, by rising MACs; of equal ones the first."""
-    complete = [r for r in records if r.top1 is not None and limits.allow(r.cost)]
-    chosen = front_indices([r.cost[OBJECTIVE] for r in complete], [r.top1 or 0.0 for r in complete])
-    return [complete[i] for i in chosen]
+    @cached_property
+    def _driving(self) -> DriverStorage:
+        storage = self.optuna_study._storage  # pyright: ignore[reportPrivateUsage]
+        assert isinstance(storage, DriverStorage), "only a study opened by `Study.open` can be written to"
+        return storage
 
-
-def _refuse_foreign(study: optuna.Study) -> None:
-    """Refuse to search in a study that was made by another program."""
-    ours = "schema_version" in study.user_attrs or not study.get_trials(deepcopy=False)
-    if not ours or tuple(study.directions) != _DIRECTIONS:
-        raise StudyError(
-            f"study {study.study_name!r} in this storage was not made by bsconv-nas; choose another name by --study"
-        )
-
-
-def _refuse_changes(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    for key, value in expected.items():
-        if key in found and found[key] != value and key != "genes":
-            before, now = _difference(found[key], value)
-            raise StudyError(
-                f"study {name!r} was made with other {key} ({before}; now {now}); "
-                f"give the same {key} again, or another name by --study"
-            )
-
-
-def _difference(before: Any, now: Any) -> tuple[str, str]:
-    """What differs, in words: of mappings, also as JSON text, only the entries that differ."""
-    one, two = _mapping(before), _mapping(now)
-    if one is None or two is None:
-        return str(before), str(now)
-    keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
-    return _entries(one, keys), _entries(two, keys)
-
-
-def _mapping(value: Any) -> Mapping[str, Any] | None:
-    if isinstance(value, str) and value.startswith("{"):
-        value = json.loads(value)
-    return value if isinstance(value, dict) else None
-
-
-def _entries(values: Mapping[str, Any], keys: list[str]) -> str:
-    shown = {key: values.get(key, "none") for key in keys}
-    return ", ".join(f"{key} {v:.12g}" if isinstance(v, float) else f"{key} {v}" for key, v in shown.items())
+    def _distributions(self, space: GeneSpace) -> dict[str, BaseDistribution]:
+        if self._genes is None:
+            self._genes = {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes}
+        return self._genes

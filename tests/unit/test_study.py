@@ -5,6 +5,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy.event
 from optuna.trial import TrialState as OptunaState
 
 from bsconv_nas.errors import StorageError, StudyError
@@ -197,42 +198,58 @@ def test_a_study_of_a_later_version_is_refused(space: GeneSpace) -> None:
 # Proposals that were cut short
 
 
-@pytest.mark.parametrize("genes", range(5))
-def test_a_half_written_proposal_is_completed_under_its_number(
-    space: GeneSpace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, genes: int
-) -> None:
+@pytest.mark.parametrize("at", ["trials", "trial_params", "trial_user_attributes"])
+def test_a_driver_that_dies_while_it_stores_a_proposal_leaves_none(space: GeneSpace, tmp_path: Path, at: str) -> None:
     study = new_study(space, storage=open_storage(sqlite_url(tmp_path / "s.db")))
     run(study, space, (SMALL, 0.5))
-    storage = study.optuna_study._storage
-    real, calls = type(storage).set_trial_param, [0]
 
-    def dying(self: Any, *arguments: Any) -> None:
-        calls[0] += 1
-        if calls[0] > genes:
+    def dying(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith(f"INSERT INTO {at} "):
             raise KeyboardInterrupt
-        real(self, *arguments)
 
-    monkeypatch.setattr(type(storage), "set_trial_param", dying)
-    if genes == 4:
-        monkeypatch.setattr(type(storage), "set_trial_user_attr", dying)
+    engine = study.optuna_study._storage._backend.engine  # type: ignore[attr-defined]
+    sqlalchemy.event.listen(engine, "after_cursor_execute", dying)
     with pytest.raises(KeyboardInterrupt):
-        study.start(space, Fixed(space, SMALL, (48, 3, "S", True)))
-    monkeypatch.undo()
+        study.start(space, Fixed(space, (48, 3, "S", True)))
+    sqlalchemy.event.remove(engine, "after_cursor_execute", dying)
+    assert study.count == 1
 
     again = new_study(space, storage=open_storage(sqlite_url(tmp_path / "s.db")))
-    assert again.unfinished() == [1]
-    # The sampler now proposes something else, with which the stored genes must not be mixed.
-    record = again.restart(1, space, Fixed(space, (8, 1, "U", False)))
-    assert record.number == 1
-    assert record.genotype == (48, 3, "S", True)
+    assert (again.count, again.unfinished()) == (1, [])
+    record = again.start(space, Fixed(space, (48, 3, "S", True)))
     again.complete(record, 0.5)
-    assert [r.number for r in again.records] == [0, 1]
+    assert [(r.number, r.genotype) for r in again.records] == [(0, SMALL), (1, (48, 3, "S", True))]
+
+
+def test_a_proposal_is_one_transaction_and_so_is_each_result(space: GeneSpace, tmp_path: Path) -> None:
+    study = new_study(space, storage=open_storage(sqlite_url(tmp_path / "s.db")))
+    commits: list[str] = []
+    engine = study.optuna_study._storage._backend.engine  # type: ignore[attr-defined]
+    sqlalchemy.event.listen(engine, "commit", lambda connection: commits.append("commit"))
+    record = study.start(space, sampler_for(space))
+    assert len(commits) == 1
+    study.set_curve(record.number, [EpochResult(1, 1, 0.5)])
+    assert len(commits) == 2
+    study.complete(record, 0.5)
+    assert len(commits) == 3
+    study.fail(study.start(space, sampler_for(space)).number, "reason and state together")
+    assert len(commits) == 5
+
+
+def test_a_trial_of_which_the_genes_are_missing_fails(space: GeneSpace) -> None:
+    storage = open_storage(None)
+    new_study(space, storage=storage)
+    optuna.load_study(study_name="s", storage=storage).ask()
+    study = new_study(space, storage=storage)
+    assert study.unfinished() == [0]
+    assert study.take_up(0) is None
+    assert study.unfinished() == []
 
 
 def test_running_trials_are_taken_up_as_they_are(space: GeneSpace) -> None:
     study = new_study(space)
     record = study.start(space, sampler_for(space))
-    assert study.restart(0, space, Fixed(space, SMALL)) == record
+    assert study.take_up(0) == record
     assert study.count == 1
 
 
