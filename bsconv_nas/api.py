@@ -15,6 +15,7 @@ from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study import Study
+from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.opening import OBJECTIVE
 from bsconv_nas.study.storage import open_storage, sqlite_url
@@ -42,6 +43,7 @@ def search(
     observer: Observer | None = None,
     on_open: Callable[[], None] | None = None,
     early_stopping: str | EarlyStopping = "none",
+    epoch_timeout: float | None = None,
 ) -> Study:
     """Search networks of high accuracy and few MACs within limits.
 
@@ -71,6 +73,8 @@ def search(
         observer: told what happens.
         on_open: called once the study is open and known to be the same as before.
         early_stopping: "none", "asha" (successive halving among networks of no more MACs), or an `EarlyStopping`.
+        epoch_timeout: seconds after which a worker is killed that has not ended an epoch; its trial is tried again.
+            None: 20 times the slowest epoch so far, at least 5 minutes. Without workers nothing can be killed.
 
     Raises:
         UsageError: a value that is not allowed, or a study made with other settings.
@@ -79,6 +83,10 @@ def search(
     """
     if trials < 1 or workers < 0:
         raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
+    if epoch_timeout is not None and (epoch_timeout <= 0 or (workers == 0 and executor is None)):
+        raise UsageError(
+            f"epoch_timeout is {epoch_timeout:g} with {workers} workers; allowed: seconds above 0, with workers to kill"
+        )
     rule = find_early_stopping(early_stopping) if isinstance(early_stopping, str) else early_stopping
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
     if evaluate is None or not isinstance(space, GeneSpace):
@@ -91,15 +99,17 @@ def search(
     evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     with Lease(folder) if folder else nullcontext():
         proposer = make_sampler(sampler, space, bounds, seed)
-        url = sqlite_url(folder / "study.db") if folder and storage is None else storage
-        study = Study.open(open_storage(url), study_name or space.name, space, bounds, seed, fixed or {}, folder)
-        if on_open:
-            on_open()
-        run = Search(study, space, proposer, trials, seconds, observer, rule)
-        with interruptible(run):
-            (executor or make_executor(workers)).run(run, evaluator)
-        if observer:
-            observer.ended(run.ended_because)
+        database = open_storage(sqlite_url(folder / "study.db") if folder and storage is None else storage)
+        name = study_name or space.name
+        with storage_lease(database, name):
+            study = Study.open(database, name, space, bounds, seed, fixed or {}, folder)
+            if on_open:
+                on_open()
+            run = Search(study, space, proposer, trials, seconds, observer, rule, epoch_timeout)
+            with interruptible(run):
+                (executor or make_executor(workers)).run(run, evaluator)
+            if observer:
+                observer.ended(run.ended_because)
     return study
 
 
@@ -109,13 +119,14 @@ def make_executor(
     gpus_per_trial: float = 0,
     ray_address: str | None = None,
     data_bytes: int = 0,
+    max_retries: int = 3,
 ) -> Executor:
     """The executor with so many workers; 0 runs in this process and imports no Ray, None fills a cluster."""
     if workers == 0:
         return LocalExecutor()
     from bsconv_nas.executors.ray_tune import RayExecutor
 
-    return RayExecutor(workers, cpus_per_trial, gpus_per_trial, ray_address, data_bytes=data_bytes)
+    return RayExecutor(workers, cpus_per_trial, gpus_per_trial, ray_address, max_retries, data_bytes)
 
 
 def _bound(name: str, bound: float | str) -> float:

@@ -1,9 +1,11 @@
 """The decisions of a search: which network next, what a result means, when to end. Knows no executor and no torch."""
 
 import time
+from collections.abc import Iterable
 from enum import Enum
 from typing import Protocol
 
+from bsconv_nas.deadlines import EpochDeadlines
 from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.samplers import SpaceSampler
@@ -81,6 +83,7 @@ class Search:
         seconds: time limit of this run; None for none.
         observer: told what happens.
         early_stopping: ends trainings that are not worth going on with; None for none.
+        epoch_timeout: seconds that an epoch may take before its worker is killed; None: by the epochs seen so far.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Search:
         seconds: float | None = None,
         observer: Observer | None = None,
         early_stopping: EarlyStopping | None = None,
+        epoch_timeout: float | None = None,
     ) -> None:
         self.study = study
         self.space = space
@@ -105,6 +109,9 @@ class Search:
         self._orphans = study.unfinished()
         self._running: dict[int, TrialRecord] = {}
         self._curves: dict[int, list[EpochResult]] = {}
+        self._deadlines = EpochDeadlines(epoch_timeout)
+        for record in study.records:
+            self._learn_pace(record, record.curve)
 
     @property
     def suspended(self) -> bool:
@@ -134,7 +141,7 @@ class Search:
         self._curves[record.number] = list(record.curve)
         if self.observer:
             self.observer.started(record, resumed)
-        return self.study.job(record)
+        return self.study.job(record, self._deadlines.limit(record.cost[OBJECTIVE]))
 
     def report(self, number: int, result: EpochResult) -> Verdict:
         """Take the result of an epoch; the verdict on a final result is CONTINUE, and `finish` follows.
@@ -144,6 +151,7 @@ class Search:
         curve = self._curves[number]
         if result.epoch == len(curve) + 1:
             curve.append(result)
+            self._learn_pace(self._running[number], [result])
             self.study.set_curve(number, curve)
             if self.observer:
                 self.observer.reported(self._running[number], result)
@@ -173,6 +181,10 @@ class Search:
             return False
         others = ((r.cost[OBJECTIVE], r.curve) for r in self.study.all_records if r.number != number)
         return not self.early_stopping.continues(self._running[number].cost[OBJECTIVE], curve, others)
+
+    def _learn_pace(self, record: TrialRecord, results: Iterable[EpochResult]) -> None:
+        for result in results:
+            self._deadlines.saw(record.cost[OBJECTIVE], result.metrics.get("seconds", 0.0))
 
     def _take_up(self) -> TrialRecord | None:
         """The next trial that an earlier run left running."""

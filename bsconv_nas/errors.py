@@ -48,3 +48,7 @@ class TrainingError(BsconvNasError):
 
 class SpaceExhaustedError(BsconvNasError):
     """Every network within the limits is already known."""
+
+
+class DeviceError(BsconvNasError):
+    """The GPU of this process is lost or its state broken; another process may go on with the work."""

@@ -15,7 +15,8 @@ class Job:
     """One network to evaluate.
 
     `arch` is None in a user's own space. `checkpoint` and `weights` are where to keep the state of an unfinished
-    training and the final weights; None in a study without a folder.
+    training and the final weights; None in a study without a folder. `deadline` is how many seconds an epoch may take
+    before its worker is taken to hang; None: for ever.
     """
 
     number: int
@@ -24,6 +25,7 @@ class Job:
     arch: ArchSpec | None = None
     checkpoint: Path | None = None
     weights: Path | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Plan:
     sampler: str
     resources: Resources
     seconds: float | None
+    epoch_timeout: float | None
 
     @property
     def evaluator(self) -> TrainingEvaluator:
@@ -83,6 +84,7 @@ def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None
         sampler=settings.sampler or DEFAULT_SAMPLER,
         resources=resources(settings),
         seconds=parse_duration(settings.time, "--time") if settings.time else None,
+        epoch_timeout=_epoch_timeout(settings),
     )
 
 
@@ -98,6 +100,7 @@ def check_settings(settings: SearchSettings) -> None:
         find_space(settings.space)
     if settings.time is not None:
         parse_duration(settings.time, "--time")
+    _epoch_timeout(settings)
     resources(settings)
 
 
@@ -131,6 +134,14 @@ def _recipe(settings: SearchSettings, data: ImageData) -> Recipe:
     epochs = settings.epochs or dataset.epochs
     count, side = len(data.train_images), min(data.image_size)
     return default_recipe(count, side, dataset.flip, epochs, settings.train_fraction)
+
+
+def _epoch_timeout(settings: SearchSettings) -> float | None:
+    if settings.epoch_timeout is None:
+        return None
+    if settings.workers == 0:
+        raise UsageError("--epoch-timeout needs workers that can be killed, but --workers is 0; ask for 1 or more")
+    return parse_duration(settings.epoch_timeout, "--epoch-timeout")
 
 
 def load_data(

@@ -8,6 +8,7 @@ from typing import Any
 
 from bsconv_nas.engine import Search
 from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.files import write_atomic
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import SpaceSampler, make_sampler
 from bsconv_nas.space import GeneSpace, Genotype
@@ -67,8 +68,7 @@ class Epochs:
                 if self.on_epoch:
                     self.on_epoch(job, epoch)
                 if job.checkpoint:
-                    job.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-                    job.checkpoint.write_text(str(epoch))
+                    write_atomic(job.checkpoint, str(epoch), durable=False)
             top1 = table_top1(job.genotype) * epoch / self.epochs
             yield EpochResult(epoch, self.epochs, top1, {"resumed_at": float(done)})
 
@@ -89,6 +89,11 @@ class Once:
 
 def kill_self() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang() -> None:
+    """Never return, and never let another thread run: what only the death of the process ends."""
+    sum(range(10**15))
 
 
 def outcomes(records: list[TrialRecord]) -> list[tuple[int, Genotype, float | None]]:

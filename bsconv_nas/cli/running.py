@@ -101,6 +101,7 @@ def run_search(
         plan.resources.gpus_per_trial,
         settings.ray_address,
         plan.data.nbytes,
+        settings.max_retries,
     )
 
     def opened() -> None:
@@ -121,6 +122,7 @@ def run_search(
             study_name=plan.name,
             folder=folder,
             seconds=plan.seconds,
+            epoch_timeout=plan.epoch_timeout,
             executor=executor,
             fixed=plan.facts,
             observer=view,

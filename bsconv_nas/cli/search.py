@@ -149,6 +149,21 @@ def search(
         str | None,
         typer.Option(metavar="ADDRESS", help="Use a running Ray cluster, such as auto.", rich_help_panel=_MACHINE),
     ] = None,
+    epoch_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Kill a worker whose epoch takes longer; the network is tried again. "
+            "(default: 20 times the slowest epoch so far, at least 5m)",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(
+            help="How often a network whose worker died is taken up again. (default: 3)", rich_help_panel=_MACHINE
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print only the result.")] = False,
 ) -> None:
@@ -173,6 +188,8 @@ def search(
         "seed": seed,
         "ray_address": ray_address,
         "skip_bad_images": skip_bad_images or None,
+        "epoch_timeout": epoch_timeout,
+        "max_retries": max_retries,
     }
     from bsconv_nas.cli.running import run_search
 

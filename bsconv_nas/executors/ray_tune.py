@@ -1,6 +1,6 @@
 """The executor on Ray Tune: one worker process per running trial, on this machine or a cluster.
 
-Tune schedules, restarts and reuses workers. Every decision is the search's: `_Bridge` hands its jobs out as
+Tune schedules, restarts and reuses workers. Every decision is the search's: `Bridge` hands its jobs out as
 suggestions and takes results back, so Optuna's storage stays the one truth and nothing of Tune's needs to be restored.
 """
 
@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from bsconv_nas.engine import JobQueue, Verdict
-from bsconv_nas.errors import StorageError, UsageError
+from bsconv_nas.errors import DeviceError, StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
+from bsconv_nas.executors.bridge import Bridge
+from bsconv_nas.executors.deaths import die, pause_before, watched
 from bsconv_nas.executors.running import JobError, run_job
 
 # Ray reads these when it is imported or started: no usage reports, no result files beside ours, little output.
@@ -25,6 +28,7 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_worker_niceness": "0",  # at Ray's 15 workers starve beside whatever else runs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -86,7 +90,7 @@ class RayExecutor:
                 self._start_ray()
         try:
             self._check_resources()
-            bridge = _Bridge(search, self.max_retries)
+            bridge = Bridge(search, self.max_retries)
             with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch:
                 self._tuner(bridge, evaluator, scratch).fit()
             if bridge.error is not None:
@@ -126,7 +130,7 @@ class RayExecutor:
         available = ray.cluster_resources()
         return max(1, min(int(available.get(n.upper(), 0) // wanted) for n, wanted in self.resources.items() if wanted))
 
-    def _tuner(self, bridge: "_Bridge", evaluator: Evaluator, scratch: str) -> tune.Tuner:
+    def _tuner(self, bridge: "Bridge", evaluator: Evaluator, scratch: str) -> tune.Tuner:
         trainable = tune.with_resources(tune.with_parameters(_JobTrainable, evaluator=evaluator), self.resources)
         return tune.Tuner(
             trainable,
@@ -159,85 +163,16 @@ def _own_sigterm() -> Generator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-class _Bridge:
-    """Between Tune's callbacks and the search: which Tune trial is which trial, and the error that ends the run.
-
-    Tune swallows or wraps what callbacks raise, and runs the trial again, so every error is kept here, the search is
-    suspended, and `RayExecutor.run` raises it.
-    """
-
-    def __init__(self, search: JobQueue, max_retries: int) -> None:
-        self.search = search
-        self.max_retries = max_retries
-        self.error: Exception | None = None
-        self._numbers: dict[str, int] = {}
-
-    def __getstate__(self) -> dict[str, object]:
-        return {}  # Tune saves its callbacks so as to restore a run; ours are never restored, the study is the truth
-
-    def next_job(self, tune_id: str) -> Job | None:
-        try:
-            job = self.search.next()
-        except Exception as error:  # noqa: BLE001
-            self._end(error)
-            return None
-        if job is not None:
-            self._numbers[tune_id] = job.number
-        return job
-
-    def take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
-        """Pass a worker's result on; STOP also ends a trial that is finished, failed or suspended."""
-        try:
-            return self._take(tune_id, result)
-        except Exception as error:  # noqa: BLE001
-            self._end(error)
-            return Verdict.SUSPEND
-
-    def _take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
-        if "storage_error" in result:
-            raise StorageError(result["storage_error"])
-        number = self._numbers[tune_id]
-        if "failed" in result:
-            self.search.fail(number, result["failed"])
-            del self._numbers[tune_id]
-            return Verdict.STOP
-        verdict = Verdict.CONTINUE
-        for row in result["epochs"]:
-            epoch = EpochResult(*row)
-            verdict = self.search.report(number, epoch)
-            if epoch.final:
-                self.search.finish(number)
-                verdict = Verdict.STOP
-            if verdict is not Verdict.CONTINUE:
-                break
-        if verdict is Verdict.STOP:
-            del self._numbers[tune_id]
-        return verdict
-
-    def gave_up(self, tune_id: str) -> None:
-        """A trial's workers died more often than allowed."""
-        number = self._numbers.pop(tune_id, None)
-        if number is not None and not self.search.suspended:
-            try:
-                self.search.fail(number, f"its worker died {self.max_retries + 1} times (out of memory?)")
-            except Exception as error:  # noqa: BLE001
-                self._end(error)
-
-    def _end(self, error: Exception) -> None:
-        self.error = self.error or error
-        self.search.suspend(str(error))
-
-
 class _JobSearcher(Searcher):
     """Hands out the search's jobs."""
 
-    def __init__(self, bridge: _Bridge) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = self._bridge.next_job(trial_id)
-        return {"job": job} if job is not None else cast(Any, Searcher.FINISHED)
+        return {"job": job, "attempt": 0} if job is not None else cast(Any, Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
@@ -247,7 +182,7 @@ class _JobSearcher(Searcher):
 class _JobScheduler(FIFOScheduler):
     """Asks the search after every epoch."""
 
-    def __init__(self, bridge: _Bridge) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
 
@@ -255,11 +190,25 @@ class _JobScheduler(FIFOScheduler):
         verdict = self._bridge.take(trial.trial_id, result)
         return TrialScheduler.CONTINUE if verdict is Verdict.CONTINUE else TrialScheduler.STOP
 
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A worker died; Tune begins the trial again with this configuration, or gives it up."""
+        trial.config["attempt"] += 1
+        self._bridge.died(trial.trial_id, _told(trial))
+
+
+def _told(trial: Trial) -> str:
+    """What Ray says of the last death of a trial's worker."""
+    try:
+        text = Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition("Failure # ")[2]
+
 
 class _SuspendStopper(Stopper):
     """Ends the run when the search is suspended."""
 
-    def __init__(self, bridge: _Bridge) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -285,10 +234,14 @@ class _JobTrainable(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._results: Iterator[EpochResult] = run_job(self._evaluator, config["job"])
+        self._job: Job = config["job"]
+        self._pause = pause_before(config["attempt"])
+        self._results: Iterator[EpochResult] = run_job(self._evaluator, self._job)
         self._failure: dict[str, Any] | None = None
 
     def step(self) -> dict[str, Any]:
+        time.sleep(self._pause)
+        self._pause = 0
         rows = list(self._epochs())
         if rows:
             return {"epochs": rows}
@@ -301,7 +254,10 @@ class _JobTrainable(tune.Trainable):
         while self._failure is None:
             # Failures travel as results: an exception would look like a dead worker, and be retried.
             try:
-                result = next(self._results)
+                with watched(self._job):
+                    result = next(self._results)
+            except DeviceError as error:
+                die(self._job, str(error))
             except JobError as error:
                 self._failure = {"failed": str(error)}
                 return

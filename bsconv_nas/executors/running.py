@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Iterator
 
-from bsconv_nas.errors import StorageError, TrainingError
+from bsconv_nas.errors import DeviceError, StorageError, TrainingError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job, checked_top1
 
 
@@ -17,6 +17,7 @@ def run_job(evaluator: Evaluator, job: Job) -> Iterator[EpochResult]:
     Raises:
         JobError: the evaluator failed on this network.
         StorageError: results cannot be written; this is not the network's fault.
+        DeviceError: the GPU is lost; nor is this.
     """
     try:
         for count, result in enumerate(evaluator.run(job), 1):
@@ -26,10 +27,18 @@ def run_job(evaluator: Evaluator, job: Job) -> Iterator[EpochResult]:
             yield result
             if result.final:
                 return
-    except StorageError:
+    except (StorageError, DeviceError):
         raise
     except TrainingError as error:
         raise JobError(str(error)) from error
     except Exception as error:
+        if is_device_loss(error):
+            raise DeviceError(f"the GPU is lost: {str(error).splitlines()[0]}") from error
         raise JobError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}") from error
     raise JobError("the evaluator ended without a final result; yield one of each epoch")
+
+
+def is_device_loss(error: Exception) -> bool:
+    """Whether an error leaves the GPU unusable for this process, so that every later training in it would fail too."""
+    text = str(error)
+    return type(error).__name__ == "AcceleratorError" or ("CUDA error" in text and "out of memory" not in text)

@@ -20,7 +20,8 @@ _PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "sc
 class SearchSettings(TomlModel):
     """What a user may set for `search`; None or absent means the default, chosen when the search starts.
 
-    `limits` are upper bounds by cost name. `time` is a duration such as "1h30m".
+    `limits` are upper bounds by cost name. `time` and `epoch_timeout` are durations such as
+    "1h30m".
     """
 
     data: str | None = None
@@ -39,6 +40,8 @@ class SearchSettings(TomlModel):
     seed: Annotated[int, Field(ge=0)] = 0
     ray_address: str | None = None
     skip_bad_images: bool = False
+    epoch_timeout: str | None = None
+    max_retries: Annotated[int, Field(ge=0, le=1000)] = 3
 
 
 class StudyFile(TomlModel):

@@ -191,8 +191,8 @@ class Study:
             self.optuna_study.tell(number, state=OptunaState.FAIL)
         return record
 
-    def job(self, record: TrialRecord) -> Job:
-        """The job that evaluates a trial."""
+    def job(self, record: TrialRecord, deadline: float | None = None) -> Job:
+        """The job that evaluates a trial; `deadline` in seconds per epoch."""
         return Job(
             number=record.number,
             genotype=record.genotype,
@@ -200,6 +200,7 @@ class Study:
             arch=record.arch_spec(),
             checkpoint=self._files.checkpoint(record.number),
             weights=self._files.weights(record.number),
+            deadline=deadline,
         )
 
     @database_errors()
@@ -213,7 +214,7 @@ class Study:
         front = self._front  # of before
         self.optuna_study.tell(record.number, [top1, record.cost[OBJECTIVE]])
         ended = self._record(record.number)
-        self._files.remove([ended.number], [gone.number for gone in front.add(ended)])
+        self._files.remove(ended.number, [gone.number for gone in front.add(ended)])
         return ended
 
     @database_errors()
@@ -235,7 +236,7 @@ class Study:
         self._files.remove_strays(set(self.unfinished()), {member.number for member in self._front.members})
 
     def _ended_without_accuracy(self, number: int) -> TrialRecord:
-        self._files.remove([number], [number])
+        self._files.remove(number, [number])
         return self._record(number)
 
     def _set(self, number: int, key: str, value: Any) -> None:

@@ -21,14 +21,15 @@ class TrialFiles:
         """Where the final weights are kept."""
         return self._path("weights", number)
 
-    def remove(self, checkpoints: Iterable[int] = (), weights: Iterable[int] = ()) -> None:
-        """Remove files of trials, and what a killed worker had half written of them."""
-        paths = [*(self.checkpoint(n) for n in checkpoints), *(self.weights(n) for n in weights)]
-        for path in paths:
+    def remove(self, ended: int, weights: Iterable[int] = ()) -> None:
+        """Remove the checkpoint of a trial that ended, what a killed worker left half written, and weights."""
+        for path in (self.checkpoint(ended), self.weights(ended)):
+            if path is not None:
+                for half in (*path.parent.glob(f".{path.name}.*"), path.with_suffix(".death")):
+                    half.unlink(missing_ok=True)
+        for path in (self.checkpoint(ended), *(self.weights(number) for number in weights)):
             if path is not None:
                 path.unlink(missing_ok=True)
-                for half in path.parent.glob(f".{path.name}.*"):
-                    half.unlink(missing_ok=True)
 
     def remove_strays(self, running: set[int], kept: set[int]) -> None:
         """Remove whatever a driver that died had no time for: all but files of running trials and of `kept` ones.

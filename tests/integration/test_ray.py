@@ -1,6 +1,7 @@
 """The executor on real Ray: the same decisions as in one process, and deaths of all kinds."""
 
 import os
+import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bsconv_nas.evaluation import EpochResult, Evaluator, FunctionEvaluator, Job
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.study import Study
-from tests.searches import Epochs, Once, kill_self, new_search, new_study, outcomes, table_space, table_top1
+from tests.searches import Epochs, Once, hang, kill_self, new_search, new_study, outcomes, table_space, table_top1
 
 WORKERS = 2
 
@@ -38,13 +39,21 @@ def ray_session() -> Generator[None]:
     ray.shutdown()
 
 
-def run_on_ray(evaluator: Evaluator, trials: int, folder: Path | None = None, **more: Any) -> Study:
+def run_on_ray(
+    evaluator: Evaluator, trials: int, folder: Path | None = None, epoch_timeout: float | None = None, **more: Any
+) -> Study:
     from bsconv_nas.executors.ray_tune import RayExecutor
 
     space = table_space()
     study = new_study(space, folder)
-    RayExecutor(WORKERS, **more).run(new_search(space, study, trials=trials), evaluator)
+    RayExecutor(WORKERS, **more).run(new_search(space, study, trials=trials, epoch_timeout=epoch_timeout), evaluator)
     return study
+
+
+def left_over(folder: Path) -> set[str]:
+    """Files beside the weights of front members."""
+    files = {str(path.relative_to(folder)) for kind in ("checkpoints", "weights") for path in (folder / kind).glob("*")}
+    return {name for name in files if not re.fullmatch(r"weights/trial-\d+.safetensors", name)}
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -108,7 +117,71 @@ class TestRay:
         states = {record.number: record.state for record in study.records}
         assert states == {0: "complete", 1: "failed", 2: "complete", 3: "complete"}
         (failed,) = [record for record in study.records if record.number == 1]
-        assert failed.reason == "its worker died 2 times (out of memory?)"
+        assert failed.reason == "its worker died 2 times: killed or crashed (out of memory?)"
+
+    def test_a_hanging_worker_is_killed_and_its_trial_goes_on(self, tmp_path: Path) -> None:
+        once = Once(tmp_path)
+
+        def on_epoch(job: Job, epoch: int) -> None:
+            if job.number == 1 and epoch == 3 and once("hung"):
+                hang()
+
+        study = run_on_ray(Epochs(4, on_epoch), 4, tmp_path / "study", epoch_timeout=6)
+        assert [record.state for record in study.records] == ["complete"] * 4
+        (record,) = [record for record in study.records if record.number == 1]
+        assert record.curve[-1].metrics["resumed_at"] == 2
+        assert left_over(tmp_path / "study") == set()
+
+    @pytest.mark.long
+    def test_a_network_that_always_hangs_fails_and_says_where(self, tmp_path: Path) -> None:
+        def on_epoch(job: Job, epoch: int) -> None:
+            if job.number == 2:
+                hang()
+
+        study = run_on_ray(Epochs(2, on_epoch), 5, tmp_path, epoch_timeout=6, max_retries=1)
+        states = {record.number: record.state for record in study.records}
+        assert states == {0: "complete", 1: "complete", 2: "failed", 3: "complete", 4: "complete"}
+        (failed,) = [record for record in study.records if record.number == 2]
+        assert (failed.reason or "").startswith("its worker died 2 times: no result for 6 s\n")
+        assert 'searches.py", line' in (failed.reason or "")
+        assert left_over(tmp_path) == set()
+
+    def test_a_worker_killed_while_it_writes_leaves_no_half_files(self, tmp_path: Path) -> None:
+        once = Once(tmp_path)
+
+        def on_epoch(job: Job, epoch: int) -> None:
+            if job.number == 0 and epoch == 2 and once("killed"):
+                assert job.checkpoint is not None
+                assert job.weights is not None
+                for path in (job.checkpoint, job.weights):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.with_name(f".{path.name}.0123abcd").write_text("half")
+                kill_self()
+
+        study = run_on_ray(Epochs(3, on_epoch), 2, tmp_path / "study")
+        assert [record.state for record in study.records] == ["complete"] * 2
+        assert left_over(tmp_path / "study") == set()
+
+    def test_a_worker_whose_gpu_is_lost_is_replaced(self, tmp_path: Path) -> None:
+        once = Once(tmp_path)
+
+        def on_epoch(job: Job, epoch: int) -> None:
+            if job.number == 1 and epoch == 2 and once("lost"):
+                raise RuntimeError("CUDA error: unspecified launch failure")
+
+        study = run_on_ray(Epochs(3, on_epoch), 4, tmp_path / "study")
+        assert [record.state for record in study.records] == ["complete"] * 4
+
+    def test_a_network_for_which_memory_does_not_suffice_fails(self) -> None:
+        def on_epoch(job: Job, epoch: int) -> None:
+            if job.number == 1:
+                bytearray(1 << 62)
+
+        study = run_on_ray(Epochs(2, on_epoch), 3)
+        states = {record.number: record.state for record in study.records}
+        assert states == {0: "complete", 1: "failed", 2: "complete"}
+        (failed,) = [record for record in study.records if record.number == 1]
+        assert (failed.reason or "").startswith("MemoryError")
 
     def test_running_trials_of_an_exhausted_space_are_finished(self) -> None:
         space = GeneSpace({"width": [1, 2, 3]}, lambda g: {"macs": float(g[0])})  # type: ignore[arg-type]

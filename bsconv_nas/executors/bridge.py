@@ -1,0 +1,111 @@
+"""Between Ray Tune's callbacks and the queue of jobs; knows no Ray."""
+
+import logging
+from typing import Any
+
+from bsconv_nas.engine import JobQueue, Verdict
+from bsconv_nas.errors import StorageError
+from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.executors.deaths import reason_of_death
+
+_log = logging.getLogger("bsconv_nas")
+
+
+class Bridge:
+    """Between Tune's callbacks and the search: which Tune trial is which trial, and the error that ends the run.
+
+    Tune swallows or wraps what callbacks raise, and runs the trial again, so every error is kept here, the search is
+    suspended, and `RayExecutor.run` raises it.
+    """
+
+    def __init__(self, search: JobQueue, max_retries: int) -> None:
+        self.search = search
+        self.max_retries = max_retries
+        self.error: Exception | None = None
+        self._jobs: dict[str, Job] = {}
+        self._deaths: dict[str, list[str]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # Tune saves its callbacks so as to restore a run; ours are never restored, the study is the truth
+
+    def next_job(self, tune_id: str) -> Job | None:
+        try:
+            job = self.search.next()
+        except Exception as error:  # noqa: BLE001
+            self._end(error)
+            return None
+        if job is not None:
+            self._jobs[tune_id] = job
+        return job
+
+    def take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
+        """Pass a worker's result on; STOP also ends a trial that is finished, failed or suspended."""
+        try:
+            return self._take(tune_id, result)
+        except Exception as error:  # noqa: BLE001
+            self._end(error)
+            return Verdict.SUSPEND
+
+    def _take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
+        if "storage_error" in result:
+            raise StorageError(result["storage_error"])
+        number = self._jobs[tune_id].number
+        if "failed" in result:
+            self.search.fail(number, result["failed"])
+            self._forget(tune_id)
+            return Verdict.STOP
+        verdict = Verdict.CONTINUE
+        for row in result["epochs"]:
+            epoch = EpochResult(*row)
+            verdict = self.search.report(number, epoch)
+            if epoch.final:
+                self.search.finish(number)
+                verdict = Verdict.STOP
+            if verdict is not Verdict.CONTINUE:
+                break
+        if verdict is Verdict.STOP:
+            self._forget(tune_id)
+        return verdict
+
+    def died(self, tune_id: str, told: str) -> None:
+        """A trial's worker died; `told` is what Ray says of it."""
+        job = self._jobs.get(tune_id)
+        if job is None or self.search.suspended:
+            return
+        reason = reason_of_death(job, told)
+        deaths = self._deaths.setdefault(tune_id, [])
+        deaths.append(reason)
+        if len(deaths) <= self.max_retries:
+            first = reason.splitlines()[0]
+            _log.warning("trial %d: its worker died (%s); trying again", job.number, first)
+
+    def gave_up(self, tune_id: str) -> None:
+        """A trial's workers died more often than allowed."""
+        job = self._jobs.get(tune_id)
+        if job is None or self.search.suspended:
+            return
+        deaths = self._deaths.get(tune_id) or [reason_of_death(job, "")]
+        self._forget(tune_id)
+        try:
+            self.search.fail(job.number, f"its worker died {_times(len(deaths))}: {_summary(deaths)}")
+        except Exception as error:  # noqa: BLE001
+            self._end(error)
+
+    def _forget(self, tune_id: str) -> None:
+        del self._jobs[tune_id]
+        self._deaths.pop(tune_id, None)
+
+    def _end(self, error: Exception) -> None:
+        self.error = self.error or error
+        self.search.suspend(str(error))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _summary(deaths: list[str]) -> str:
+    """The first line of each different reason, then the rest of the last one: the place where it hung."""
+    heads = dict.fromkeys(death.splitlines()[0] for death in deaths)
+    rest = deaths[-1].partition("\n")[2]
+    return "; ".join(heads) + (f"\n{rest}" if rest else "")
