@@ -9,7 +9,6 @@ from optuna.trial import FrozenTrial
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.gp import Floats, Kernel, Posterior, fit
 from bsconv_nas.samplers.observations import observations
-from bsconv_nas.space import Genotype
 
 _GROWTH = 1.1
 _MOST_FITTED = 300  # observations that hyperparameters are fitted to
@@ -27,12 +26,21 @@ class Fit:
 
 
 class Predictor:
-    """Log errors of networks, predicted."""
+    """Log errors of networks, predicted.
 
-    def __init__(self, posterior: Posterior, fitted: Fit, encoder: Encoder) -> None:
+    `rows` are the positions, among the trials that it was made from, of those that it rests on: all of them in studies
+    of ordinary size. `known_mean` is predicted for these.
+    """
+
+    def __init__(self, posterior: Posterior, fitted: Fit, encoder: Encoder, rows: Sequence[int]) -> None:
         self._posterior = posterior
         self._fit = fitted
         self._encoder = encoder
+        self.rows = rows
+
+    @property
+    def known_mean(self) -> Floats:
+        return self._fit.mean + self._fit.deviation * self._posterior.known_mean
 
     def predict(self, points: Sequence[Point]) -> tuple[Floats, Floats]:
         """Mean and deviation of the noise-free log error."""
@@ -46,7 +54,8 @@ class Predictor:
         """As if running trials had ended with what is predicted for them."""
         if not points:
             return self
-        return Predictor(self._posterior.believing(self._encoder.features(points)), self._fit, self._encoder)
+        posterior = self._posterior.believing(self._encoder.features(points))
+        return Predictor(posterior, self._fit, self._encoder, self.rows)
 
 
 class Model:
@@ -61,9 +70,8 @@ class Model:
         self._kernel: Kernel | None = None
         self._fits: dict[tuple[int, ...], Fit] = {}
 
-    def predictor(self, trials: Sequence[FrozenTrial], genotypes: Sequence[Genotype]) -> Predictor | None:
-        """The predictor after `trials`, in order of completion, of these genotypes; None when nothing is known."""
-        points = [self._encoder.point(genotype) for genotype in genotypes]
+    def predictor(self, trials: Sequence[FrozenTrial], points: Sequence[Point]) -> Predictor | None:
+        """The predictor after `trials`, in order of completion, at these points; None when nothing is known."""
         fitted = self._fit(trials[: refit_point(len(trials))], points)
         if fitted is None:
             return None
@@ -72,7 +80,7 @@ class Model:
         features = self._encoder.features([points[row] for row in rows])
         assert self._kernel is not None
         posterior = Posterior(self._kernel, fitted.theta, features, targets, extra / fitted.deviation**2)
-        return Predictor(posterior, fitted, self._encoder)
+        return Predictor(posterior, fitted, self._encoder, rows)
 
     def _fit(self, trials: Sequence[FrozenTrial], points: Sequence[Point]) -> Fit | None:
         key = tuple(trial.number for trial in trials)
