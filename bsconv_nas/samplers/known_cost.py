@@ -21,11 +21,13 @@ from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.gp import Floats
 from bsconv_nas.samplers.model import Model, Predictor
 from bsconv_nas.samplers.observations import finished
-from bsconv_nas.samplers.warm_start import reference_genotypes
+from bsconv_nas.samplers.options import Earlier
+from bsconv_nas.samplers.warm_start import earlier_front, reference_genotypes
 from bsconv_nas.space import GeneSpace, Genotype, extreme
 from bsconv_nas.units import did_you_mean
 
 _DESIGN = 10  # networks before the model chooses
+_INFORMED = 5  # networks of an earlier study that, trained again, make its results stand for random ones
 _BEYOND = 0.05  # the reference lies this far beyond the limit, or a network exactly at the limit would be worth nothing
 _NO_GAIN = 1e-12
 _DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
@@ -69,6 +71,8 @@ class KnownCostSampler(SpaceSampler):
         references: whether to propose the reference networks first.
         top1_floor: accuracy below which nothing counts. None: a tenth of the front's range below its smallest network,
             which gives small networks their value; one that learned nothing does not stretch the scale (`low_end`).
+        earlier: results of an earlier study on the same data. The best of its networks within the limits are trained
+            first, and tell what its other results mean here.
         objective: name of the cost to minimise.
 
     Raises:
@@ -85,6 +89,7 @@ class KnownCostSampler(SpaceSampler):
         *,
         references: bool = True,
         top1_floor: float | None = None,
+        earlier: Sequence[Earlier] = (),
         objective: str = "macs",
     ) -> None:
         super().__init__(space, limits, seed)
@@ -97,10 +102,13 @@ class KnownCostSampler(SpaceSampler):
         self.axis = _axis(space, limits, objective, self.feasible.cheapest)
         self._encoder = Encoder(space, self.axis, objective, limits, self.feasible.cheapest)
         self._candidates = Candidates(space, self.feasible, self._encoder)
-        self._design = Design(
-            space, self.feasible, self._encoder, self._candidates, reference_genotypes(space) if references else []
-        )
-        self._model = Model(self._encoder)
+        first = earlier_front(space, limits, objective, earlier)
+        informed = len(first) >= _INFORMED
+        if references:
+            before = {e.genotype for e in earlier}
+            first += [genotype for genotype in reference_genotypes(space) if genotype not in before]
+        self._design = Design(space, self.feasible, self._encoder, self._candidates, first, informed)
+        self._model = Model(self._encoder, earlier)
         self._genotypes: dict[int, Genotype] = {}
         self._points: dict[int, Point] = {}
         self._threads = ThreadpoolController()
@@ -143,8 +151,9 @@ class KnownCostSampler(SpaceSampler):
         luckiest, and hardly any candidate would be expected to beat them.
         """
         pending = [self._points[t.number] for t in running]
-        known = zip((done[row] for row in predictor.rows), predictor.known_mean.tolist(), strict=True)
-        means = [(t.number, mean) for t, mean in known if t.state == TrialState.COMPLETE]
+        known = zip(predictor.rows, predictor.known_mean.tolist(), strict=True)
+        here = ((done[row], mean) for row, mean in known if row < len(done))
+        means = [(t.number, mean) for t, mean in here if t.state == TrialState.COMPLETE]
         if pending:
             means += zip((t.number for t in running), predictor.mean(pending).tolist(), strict=True)
         inside = [(number, mean) for number, mean in means if self._points[number].feasible]
