@@ -73,7 +73,7 @@ def test_a_front_of_few_is_filled_up() -> None:
 @pytest.mark.parametrize("shared", [3, 4, 12])
 def test_results_are_transferred_by_a_line_through_shared_networks(shared: int) -> None:
     earlier = {i: -0.1 * i for i in range(20)}
-    here = {i: -0.3 + 0.9 * earlier[i] for i in range(0, shared)}
+    here = {i: -0.3 + 0.9 * earlier[i] for i in range(shared)}
     found = transferred(earlier, here)
     assert len(found) == (20 if shared >= 4 else 0)
     for i, (log_error, variance) in found.items():
