@@ -1,12 +1,11 @@
-"""Trainings that each sampler needs for a good front, on synthetic problems.
+"""Trainings that each sampler needs for a good front, on real trained networks and on made-up problems.
 
-    python -m benchmarks.search_efficiency --genes 8 20 40 --seeds 5 --out benchmarks/results/search_efficiency.json
+    python -m benchmarks.search_efficiency --tasks table-50 table-25 8 20 40 --seeds 10 --out benchmarks/results/x.json
 
-Measured is the hypervolume of the networks trained so far, with their noise-free accuracies, as a share of the best
-known front's. Its reference is the limit and the accuracy of the smallest network on that front which learned
-anything, with cost on a logarithmic axis (see `CostAxis`). Stock samplers run in a plain Optuna study that is told the
-constraint; they have no way to refuse a network, so each of their proposals counts as a training, over the limit or
-known as it may be. Repaired ones and known-cost only ever train new networks within the limit.
+Tasks are the table of trained networks with its limit at a per cent of the MACs, and synthetic problems by number of
+genes. Measured is the hypervolume of the networks trained so far as a share of the best front's (`tasks.py`); cost is on
+a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule, and counts epochs: only
+complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
 """
 
 import argparse
@@ -14,139 +13,150 @@ import json
 import statistics
 import time
 import warnings
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 
-from benchmarks.synthetic import CHANCE, Problem
-from benchmarks.true_front import true_front
-from bsconv_nas.limits import Limits
-from bsconv_nas.pareto import CostAxis, hypervolume
-from bsconv_nas.samplers import make_sampler
-from bsconv_nas.space import GeneSpace, Genotype
+import bsconv_nas
+from benchmarks.peers import PEERS, Peer
+from benchmarks.tasks import Task, share, tasks
+from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.scheduler import EARLY_STOPPING
+from bsconv_nas.space import Genotype
 from bsconv_nas.study.settings import provenance
 
 MARKS = (25, 50, 100, 200)
 SHARES = (0.90, 0.95, 0.99)
-
-SAMPLERS: dict[str, Callable[[GeneSpace, Limits, int], BaseSampler]] = {
-    "known-cost": lambda space, limits, seed: make_sampler("known-cost", space, limits, seed),
-    "random": lambda space, limits, seed: make_sampler("random", space, limits, seed),
-    "tpe repaired": lambda space, limits, seed: make_sampler("tpe", space, limits, seed),
-    "nsga2 repaired": lambda space, limits, seed: make_sampler("nsga2", space, limits, seed),
-    "tpe": lambda space, limits, seed: TPESampler(seed=seed),
-    "nsga2": lambda space, limits, seed: NSGAIISampler(seed=seed),
-}
+USUAL = [name for name in PEERS if name not in ("gp", "syne-tune mo-rea")]  # slow, and rarely installed
 
 
-class Task:
-    """A problem as a space, with its limits and the measure of a run."""
+class Progress:
+    """Share of the best hypervolume after each training."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.limits = Limits({"macs": problem.limit})
-        self._index = [{choice: i for i, choice in enumerate(choices)} for choices in problem.choices.values()]
-        self.space = GeneSpace(problem.choices, cost=lambda genotype: {"macs": self.macs(genotype)})
-        costs, errors = true_front(problem)
-        self.axis = CostAxis(float(costs[0]), problem.limit)
-        self.floor = 1 - float(max(errors[errors < 1 - CHANCE - 1e-9]))
-        self.best = self.volume(list(costs), list(1 - errors))
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._costs: list[float] = []
+        self._accuracies: list[float] = []
+        self.shares: list[float] = []
 
-    def codes(self, genotype: Genotype) -> tuple[int, ...]:
-        return tuple(index[choice] for index, choice in zip(self._index, genotype, strict=True))
-
-    def macs(self, genotype: Genotype) -> float:
-        return float(self.problem.macs(np.array([self.codes(genotype)]))[0])
-
-    def true_top1(self, genotype: Genotype) -> float:
-        return 1 - float(self.problem.error(np.array([self.codes(genotype)]))[0])
-
-    def volume(self, costs: list[float], accuracies: list[float]) -> float:
-        return hypervolume([self.axis.position(cost) for cost in costs], accuracies, 1.0, self.floor)
+    def add(self, genotype: Genotype, complete: bool = True) -> None:
+        costs = self._task.space.cost(genotype)
+        if complete and self._task.limits.allow(costs):
+            self._costs.append(costs["macs"])
+            self._accuracies.append(self._task.true_top1(genotype))
+        self.shares.append(round(share(self._task, self._costs, self._accuracies), 5))
 
 
-@cache
-def task(genes: int, instance: int) -> Task:
-    return Task(Problem(genes, instance))
-
-
-def run(what: Task, sampler: BaseSampler, trials: int, seed: int) -> dict[str, Any]:
-    """Shares of the best hypervolume after each training, and what proposals cost."""
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    costs: list[float] = []
-    accuracies: list[float] = []
-    shares: list[float] = []
+def run(task: Task, peer: Peer, trials: int, seed: int) -> dict[str, Any]:
+    """One search: its progress, CPU seconds of a proposal, and the share of proposals over a limit or known."""
+    progress = Progress(task)
     seen: set[Genotype] = set()
     seconds, wasted = 0.0, 0
     for _ in range(trials):
         begin = time.process_time()
-        trial = study.ask()
-        genotype = tuple(trial.suggest_categorical(gene.name, gene.choices) for gene in what.space.genes)
+        genotype = peer.ask()
         seconds += time.process_time() - begin
-        macs = what.macs(genotype)
-        trial.set_constraint("macs", macs - what.problem.limit)
-        study.tell(trial, [what.problem.trained(what.codes(genotype), seed), macs])
-        wasted += macs > what.problem.limit or genotype in seen
+        peer.tell(genotype, task.curve(genotype, seed)[-1], task.space.cost(genotype)["macs"])
+        wasted += not task.limits.allow(task.space.cost(genotype)) or genotype in seen
         seen.add(genotype)
-        if macs <= what.problem.limit:
-            costs.append(macs)
-            accuracies.append(what.true_top1(genotype))
-        shares.append(what.volume(costs, accuracies) / what.best)
-    return {"shares": [round(share, 5) for share in shares], "ask_seconds": seconds / trials, "wasted": wasted / trials}
+        progress.add(genotype)
+    return {"shares": progress.shares, "ask_seconds": seconds / trials, "wasted": wasted / trials}
+
+
+class _Curves:
+    """An evaluator that replays a task's curves."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self.task = task
+        self.seed = seed
+
+    def run(self, job: Job) -> Iterator[EpochResult]:
+        curve = self.task.curve(job.genotype, self.seed)
+        for epoch, top1 in enumerate(curve, 1):
+            yield EpochResult(epoch, len(curve), top1)
+
+
+def run_with_epochs(task: Task, rule: str, trials: int, seed: int) -> dict[str, Any]:
+    """One search by known-cost with a rule of early stopping: progress, and epochs spent after each trial."""
+    study = bsconv_nas.search(
+        task.space, _Curves(task, seed), task.limits.bounds, trials=trials, seed=seed, early_stopping=rule
+    )
+    progress = Progress(task)
+    for record in study.records:
+        progress.add(record.genotype, complete=record.top1 is not None)
+    epochs = list(accumulate(len(record.curve) for record in study.records))
+    return {"shares": progress.shares, "epochs": epochs, "ask_seconds": 0.0, "wasted": 0.0}
 
 
 def summary(runs: list[dict[str, Any]], trials: int) -> dict[str, Any]:
     """Medians over runs; None where the median run did not get there."""
     found: dict[str, Any] = {
-        f"hv@{mark}": round(statistics.median(r["shares"][mark - 1] for r in runs), 4)
+        f"hv@{mark}": round(float(statistics.median(r["shares"][mark - 1] for r in runs)), 4)
         for mark in MARKS
         if mark <= trials
     }
-    for share in SHARES:
-        needed = sorted(next((i for i, s in enumerate(r["shares"], 1) if s >= share), 10**9) for r in runs)
-        median = statistics.median_high(needed)
-        found[f"to {share:.0%}"] = median if median < 10**9 else None
+    for wanted in SHARES:
+        found[f"to {wanted:.0%}"] = _median([_reached(r["shares"], wanted) for r in runs])
+        if "epochs" in runs[0]:
+            ends = [(_reached(r["shares"], wanted), r["epochs"]) for r in runs]
+            found[f"epochs to {wanted:.0%}"] = _median([epochs[n - 1] if n else None for n, epochs in ends])
     found["wasted"] = round(statistics.mean(r["wasted"] for r in runs), 3)
     found["ask ms"] = round(1000 * statistics.mean(r["ask_seconds"] for r in runs), 1)
     return found
 
 
+def _reached(shares: list[float], wanted: float) -> int | None:
+    return next((number for number, got in enumerate(shares, 1) if got >= wanted), None)
+
+
+def _median(counts: list[int | None]) -> int | None:
+    median = statistics.median_high([count or 10**9 for count in counts])
+    return median if median < 10**9 else None
+
+
+def measure(task_name: str, name: str, trials: int, seeds: range) -> dict[str, Any]:
+    """All runs of a sampler, or of known-cost with a rule of early stopping ("known-cost + asha"), on a task."""
+    runs: list[dict[str, Any]] = []
+    for seed in seeds:
+        task = tasks(task_name, seed)
+        if name in PEERS:
+            runs.append(run(task, PEERS[name](task, seed), trials, seed))
+        else:
+            runs.append(run_with_epochs(task, name.removeprefix("known-cost + "), trials, seed))
+    return {**summary(runs, trials), "runs": runs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--genes", type=int, nargs="+", default=[8, 20, 40])
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
-    parser.add_argument("--seeds", type=int, default=5, help="runs per sampler, each on its own problem and seed")
-    parser.add_argument("--first", type=int, default=0, help="number of the first problem")
+    parser.add_argument("--tasks", nargs="+", default=["table-50", "table-25", "8", "20", "40"])
+    parser.add_argument("--samplers", nargs="*", choices=PEERS, default=USUAL)
+    parser.add_argument("--early-stopping", nargs="*", choices=EARLY_STOPPING, default=[])
+    parser.add_argument("--seeds", type=int, default=10, help="runs per sampler, each with its own seed and problem")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    results: dict[str, Any] = {}
-    for genes in given.genes:
-        for name in given.samplers:
-            runs: list[dict[str, Any]] = []
-            for number in range(given.first, given.first + given.seeds):
-                what = task(genes, number)
-                sampler = SAMPLERS[name](what.space, what.limits, number)
-                runs.append(run(what, sampler, given.trials, number))
-            found = summary(runs, given.trials)
-            results.setdefault(str(genes), {})[name] = {**found, "runs": runs}
-            print(
-                f"{genes:3d} genes  {name:15s}",
-                *(f"{key} {value}" for key, value in found.items()),
-                sep="  ",
-                flush=True,
-            )
+    results: dict[str, Any] = json.loads(given.out.read_text())["results"] if given.out and given.out.exists() else {}
+    names = [*given.samplers, *(f"known-cost + {rule}" for rule in given.early_stopping)]
+    for task_name in given.tasks:
+        for name in names:
+            found = measure(task_name, name, given.trials, range(given.first, given.first + given.seeds))
+            results.setdefault(task_name, {})[name] = found
+            numbers = (f"{key} {value}" for key, value in found.items() if key != "runs")
+            print(f"{task_name:8s}  {name:18s}", *numbers, sep="  ", flush=True)
             if given.out:
-                settings = {key: value for key, value in vars(given).items() if key != "out"}
-                data = {"schema_version": 1, "settings": settings, "provenance": provenance(), "results": results}
-                given.out.write_text(json.dumps(data, indent=None, separators=(",", ":")) + "\n")
+                _write(given.out, given, results)
+
+
+def _write(path: Path, given: argparse.Namespace, results: dict[str, Any]) -> None:
+    settings = {"seeds": given.seeds, "first": given.first, "trials": given.trials}
+    data = {"schema_version": 2, "settings": settings, "provenance": provenance(), "results": results}
+    path.write_text(json.dumps(data, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

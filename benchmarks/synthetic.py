@@ -98,6 +98,21 @@ class Problem:
         draw = np.random.default_rng([self.genes, self.seed, seed, *codes]).normal()
         return float(1 - np.minimum(1.0, self.error(row) * np.exp(self.noise * draw))[0])
 
+    def curve(self, codes: tuple[int, ...], seed: int, epochs: int = 8) -> list[float]:
+        """Accuracy after each epoch of a training; the last one is that of `trained`.
+
+        Networks learn at different speeds, and early epochs are noisy: their rank correlation with the last one is like
+        that of the table of trained networks (0.5 after a quarter of the epochs, 0.9 after a half).
+        """
+        final = math.log(1 - self.trained(codes, seed) + 1e-9)
+        start = math.log(1 - CHANCE)
+        rng = np.random.default_rng([self.genes, self.seed, seed, 1, *codes])
+        speed = 1.8 * math.exp(0.3 * rng.normal())
+        left = 1 - np.arange(1, epochs + 1) / epochs
+        jitter = 0.7 * self.noise * rng.normal(size=epochs) * np.sqrt(left) * epochs**0.5
+        log_errors = start + (final - start) * (1 - left**speed) + jitter
+        return (1 - np.exp(np.minimum(log_errors, 0.0))).tolist()
+
     def _stage(self, codes: Codes, stage: int) -> tuple[Floats, Floats, Floats, Codes]:
         columns = [codes[:, i] if (i := 4 * stage + k) < self.genes else np.zeros(len(codes), int) for k in range(4)]
         tables = (np.array(WIDTHS, float), np.array(DEPTHS, float), np.array(KERNELS, float))

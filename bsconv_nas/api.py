@@ -10,8 +10,9 @@ from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.interrupt import interruptible
 from bsconv_nas.limits import Limits
-from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
+from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
+from bsconv_nas.samplers.warm_start import earlier_results
 from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study import Study
@@ -42,8 +43,11 @@ def search(
     fixed: Mapping[str, str] | None = None,
     observer: Observer | None = None,
     on_open: Callable[[], None] | None = None,
-    early_stopping: str | EarlyStopping = "none",
+    early_stopping: str | EarlyStopping | None = "none",
     epoch_timeout: float | None = None,
+    references: bool = True,
+    top1_floor: float | None = None,
+    warm_start: Study | None = None,
 ) -> Study:
     """Search networks of high accuracy and few MACs within limits.
 
@@ -75,6 +79,10 @@ def search(
         early_stopping: "none", "asha" (successive halving among networks of no more MACs), or an `EarlyStopping`.
         epoch_timeout: seconds after which a worker is killed that has not ended an epoch; its trial is tried again.
             None: 20 times the slowest epoch so far, at least 5 minutes. Without workers nothing can be killed.
+        references: whether known-cost begins with the hand-made reference networks that are points of the space.
+        top1_floor: accuracy below which known-cost counts nothing; None: derived from the front.
+        warm_start: an earlier study on the same data and space, for known-cost to learn from. Its best networks within
+            the limits are trained first.
 
     Raises:
         UsageError: a value that is not allowed, or a study made with other settings.
@@ -98,7 +106,9 @@ def search(
         raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
     evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     with Lease(folder) if folder else nullcontext():
-        proposer = make_sampler(sampler, space, bounds, seed)
+        earlier = earlier_results(warm_start, space, fixed or {}) if warm_start else ()
+        options = SamplerOptions(references, top1_floor, earlier)
+        proposer = make_sampler(sampler, space, bounds, seed, options)
         database = open_storage(sqlite_url(folder / "study.db") if folder and storage is None else storage)
         name = study_name or space.name
         with storage_lease(database, name):

@@ -11,6 +11,7 @@ from bsconv_nas.data import ImageData, find_dataset, load_search_data
 from bsconv_nas.errors import UsageError
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
+from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.space_file import find_space, space_for_images
 from bsconv_nas.study.settings import SearchSettings
@@ -57,6 +58,10 @@ class Plan:
         return TrainingEvaluator(self.data, self.recipe, self.resources.device, self.resources.threads)
 
     @property
+    def early_stopping(self) -> EarlyStopping | None:
+        return _early_stopping(self.settings)
+
+    @property
     def facts(self) -> dict[str, str]:
         """What the study stands on besides space and limits: it may not change between runs."""
         height, width = self.data.image_size
@@ -92,9 +97,11 @@ def check_settings(settings: SearchSettings) -> None:
     """Check what can be checked before images are read, which may take long.
 
     Raises:
-        UsageError: an unknown sampler or space, a bad duration, more GPUs than exist.
+        UsageError: an unknown sampler or space, an option of another one, a bad duration, more GPUs than exist.
     """
-    check_sampler(settings.sampler or DEFAULT_SAMPLER)
+    floor, warm_start = settings.top1_floor is not None, settings.warm_start is not None
+    check_sampler(settings.sampler or DEFAULT_SAMPLER, floor, warm_start)
+    _early_stopping(settings)
     find_dataset(settings.data)
     if settings.space is not None:
         find_space(settings.space)
@@ -122,6 +129,10 @@ def image_task(
     settings = check_toml(given, SearchSettings, "search")
     plan = make_plan(settings, load_data(settings))
     return plan.space, plan.evaluator, plan.facts
+
+
+def _early_stopping(settings: SearchSettings) -> EarlyStopping | None:
+    return find_early_stopping(settings.early_stopping, settings.grace_period, settings.reduction_factor)
 
 
 def _space(name: str | None, data: ImageData) -> ArchSpace:

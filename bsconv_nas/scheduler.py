@@ -84,15 +84,24 @@ class EarlyStopping:
 EARLY_STOPPING: Mapping[str, EarlyStopping | None] = {"none": None, "asha": EarlyStopping()}
 
 
-def find_early_stopping(name: str) -> EarlyStopping | None:
-    """The rule of that name; None for none.
+def find_early_stopping(
+    name: str, first_rung: int | None = None, reduction: float | None = None
+) -> EarlyStopping | None:
+    """The rule of that name, with its first rung and reduction changed where they are given; None for none.
 
     Raises:
-        UsageError: unknown name.
+        UsageError: unknown name, values that are not allowed, or values for no rule.
     """
     if name not in EARLY_STOPPING:
         raise UsageError(f"unknown early stopping {name!r}; {did_you_mean(name, EARLY_STOPPING)}")
-    return EARLY_STOPPING[name]
+    rule = EARLY_STOPPING[name]
+    if rule is None:
+        if first_rung is not None or reduction is not None:
+            raise UsageError(f"early stopping is {name!r}, which has no grace period or reduction factor; ask for asha")
+        return None
+    return EarlyStopping(
+        rule.first_rung if first_rung is None else first_rung, rule.reduction if reduction is None else reduction
+    )
 
 
 def _best(curve: Curve, rung: int) -> float:

@@ -90,6 +90,7 @@ def run_search(
     check_settings(settings)
     if name is not None:
         studies_folder(directory, name)
+    warm_start = load_study(settings.warm_start, directory) if settings.warm_start else None
     plan = make_plan(settings, _load(settings, download, show), name)
     folder = studies_folder(directory, plan.name)
     earlier = _earlier_records(folder, directory, storage)
@@ -115,7 +116,10 @@ def run_search(
             evaluate=plan.evaluator,
             limits=plan.limits.bounds,
             sampler=plan.sampler,
-            early_stopping=plan.settings.early_stopping,
+            early_stopping=plan.early_stopping,
+            references=settings.references,
+            top1_floor=settings.top1_floor,
+            warm_start=warm_start,
             trials=settings.trials,
             seed=settings.seed,
             storage=storage,

@@ -126,6 +126,43 @@ def search(
             rich_help_panel=_STUDY,
         ),
     ] = None,
+    grace_period: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Epochs before asha's first decision. (default: an eighth of a training)",
+            rich_help_panel=_STUDY,
+        ),
+    ] = None,
+    reduction_factor: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="One in N goes on at each rung of asha. (default: 2)", rich_help_panel=_STUDY),
+    ] = None,
+    top1_floor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Accuracy below which known-cost counts nothing, such as 0.6. (default: from the front)",
+            rich_help_panel=_STUDY,
+        ),
+    ] = None,
+    no_reference: Annotated[
+        bool,
+        typer.Option(
+            "--no-reference",
+            metavar="",
+            help="Do not begin with the hand-made networks of the space.",
+            rich_help_panel=_STUDY,
+        ),
+    ] = False,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Learn from an earlier study (name or folder) of the same data and space; its budget may differ.",
+            rich_help_panel=_STUDY,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of proposals and trainings. (default: 0)", rich_help_panel=_STUDY)
     ] = None,
@@ -185,6 +222,11 @@ def search(
         "gpus_per_trial": gpus_per_trial,
         "sampler": sampler,
         "early_stopping": early_stopping,
+        "grace_period": grace_period,
+        "reduction_factor": reduction_factor,
+        "top1_floor": top1_floor,
+        "references": False if no_reference else None,
+        "warm_start": warm_start,
         "seed": seed,
         "ray_address": ray_address,
         "skip_bad_images": skip_bad_images or None,

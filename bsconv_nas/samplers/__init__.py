@@ -7,6 +7,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISample
 from bsconv_nas.errors import UsageError
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers.base import SpaceSampler
+from bsconv_nas.samplers.options import SamplerOptions
 from bsconv_nas.samplers.repaired import RepairedSampler
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.units import did_you_mean
@@ -14,13 +15,20 @@ from bsconv_nas.units import did_you_mean
 DEFAULT_SAMPLER = "known-cost"
 
 StockFactory = Callable[[int], BaseSampler]
-Factory = Callable[[GeneSpace, Limits, int], SpaceSampler]
+Factory = Callable[[GeneSpace, Limits, int, SamplerOptions], SpaceSampler]
 
 
-def _known_cost(space: GeneSpace, limits: Limits, seed: int) -> SpaceSampler:
+def _known_cost(space: GeneSpace, limits: Limits, seed: int, options: SamplerOptions) -> SpaceSampler:
     from bsconv_nas.samplers.known_cost import KnownCostSampler  # loads scipy, which other samplers do without
 
-    return KnownCostSampler(space, limits, seed)
+    return KnownCostSampler(
+        space,
+        limits,
+        seed,
+        references=options.references,
+        top1_floor=options.top1_floor,
+        earlier=options.earlier,
+    )
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -43,7 +51,7 @@ STOCK_SAMPLERS: dict[str, StockFactory] = {
 
 
 def _repaired(make: StockFactory) -> Factory:
-    return lambda space, limits, seed: RepairedSampler(make, space, limits, seed)
+    return lambda space, limits, seed, options: RepairedSampler(make, space, limits, seed)
 
 
 SAMPLERS: dict[str, Factory] = {
@@ -52,25 +60,31 @@ SAMPLERS: dict[str, Factory] = {
 }
 
 
-def check_sampler(name: str) -> None:
-    """Refuse the name of a sampler that there is not.
+def check_sampler(name: str, top1_floor: bool = False, warm_start: bool = False) -> None:
+    """Refuse the name of a sampler that there is not, and options that are given but mean nothing to it.
 
     Raises:
-        UsageError: unknown name.
+        UsageError: unknown name, a floor or a warm start for a sampler other than known-cost.
     """
     if name not in SAMPLERS:
         raise UsageError(f"unknown sampler {name!r}; {did_you_mean(name, SAMPLERS)}")
+    given = {"top1_floor": top1_floor, "warm_start": warm_start}
+    for option in (option for option, is_given in given.items() if is_given and name != "known-cost"):
+        raise UsageError(f"sampler {name} has no {option}; leave it out, or use known-cost")
 
 
-def make_sampler(name: str, space: GeneSpace, limits: Limits, seed: int) -> SpaceSampler:
+def make_sampler(
+    name: str, space: GeneSpace, limits: Limits, seed: int, options: SamplerOptions | None = None
+) -> SpaceSampler:
     """The sampler of that name for a space: it never proposes a network over the limits or an already known one.
 
     Raises:
-        UsageError: unknown name.
+        UsageError: unknown name, or an option that means nothing to this sampler.
         BudgetError: no network of the space is within the limits.
     """
-    check_sampler(name)
-    return SAMPLERS[name](space, limits, seed)
+    options = options or SamplerOptions()
+    check_sampler(name, top1_floor=options.top1_floor is not None, warm_start=bool(options.earlier))
+    return SAMPLERS[name](space, limits, seed, options)
 
 
 __all__ = [
@@ -78,6 +92,7 @@ __all__ = [
     "SAMPLERS",
     "STOCK_SAMPLERS",
     "RepairedSampler",
+    "SamplerOptions",
     "SpaceSampler",
     "check_sampler",
     "make_sampler",

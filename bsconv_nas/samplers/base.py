@@ -39,16 +39,21 @@ class SpaceSampler(BaseSampler):
         self._identities: dict[str, dict[int, str]] = {}  # by study and trial number
 
     @abstractmethod
-    def propose(self, study: Study, trial: FrozenTrial, known: set[str], rng: random.Random) -> Genotype:
-        """A genotype within the limits whose identity is not in `known`."""
+    def propose(
+        self, study: Study, trial: FrozenTrial, others: Sequence[FrozenTrial], known: set[str], rng: random.Random
+    ) -> Genotype:
+        """A genotype within the limits whose identity is not in `known`; `others` are the study's other trials."""
 
-    def known_identities(self, study: Study, but: int = -1) -> set[str]:
-        """Identities of the networks of all trials of the study but number `but`."""
+    def known_identities(self, study: Study) -> set[str]:
+        """Identities of the networks of all trials of the study."""
+        return self._identities_of(study, study.get_trials(deepcopy=False))
+
+    def _identities_of(self, study: Study, trials: Sequence[FrozenTrial]) -> set[str]:
         known = self._identities.setdefault(study.study_name, {})
-        for trial in study.get_trials(deepcopy=False):
+        for trial in trials:
             if trial.number not in known and trial.params.keys() >= self.distributions.keys():
                 known[trial.number] = self.space.identity(self.space.from_params(trial.params))
-        return {identity for number, identity in known.items() if number != but}
+        return {known[trial.number] for trial in trials if trial.number in known}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self.distributions
@@ -56,9 +61,10 @@ class SpaceSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        known = self.known_identities(study, but=trial.number)
+        others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+        known = self._identities_of(study, others)
         rng = random.Random(trial_seed(self.seed, trial.number))
-        return self.space.to_params(self.propose(study, trial, known, rng))
+        return self.space.to_params(self.propose(study, trial, others, known, rng))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -25,6 +25,7 @@ class Design:
         encoder: gives points.
         candidates: gives random networks.
         references: networks to begin with.
+        informed: whether so much is known from elsewhere that no others are needed.
     """
 
     def __init__(
@@ -34,16 +35,18 @@ class Design:
         encoder: Encoder,
         candidates: Candidates,
         references: Sequence[Genotype],
+        informed: bool = False,
     ) -> None:
         self._space = space
         self._feasible = feasible
         self._encoder = encoder
         self._candidates = candidates
         self._references = [genotype for genotype in references if feasible.contains(genotype)]
+        self._informed = informed
 
     def size(self, usual: int) -> int:
         """Number of first networks: at least half of the usual number are no references."""
-        return max(usual, len(self._references) + usual // 2)
+        return len(self._references) if self._informed else max(usual, len(self._references) + usual // 2)
 
     def next(self, taken: Iterable[Genotype], known: set[str], rng: random.Random) -> Genotype:
         """The next one after those in `taken`; its identity is not in `known`."""

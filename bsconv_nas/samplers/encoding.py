@@ -11,7 +11,7 @@ from bsconv_nas.pareto import CostAxis
 from bsconv_nas.samplers.gp import Features
 from bsconv_nas.space import GeneSpace, Genotype
 
-_MAX_CACHED = 100_000
+_MAX_CACHED = 20_000  # about a kilobyte each
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,11 @@ class Posterior:
         self._factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
         self._solved = cho_solve(self._factor, targets, check_finite=False)
 
+    @property
+    def known_mean(self) -> Floats:
+        """Mean of the noise-free values at the known networks: targets less what is taken for noise."""
+        return self.targets - (math.exp(self.theta[-1]) + self.extra + _JITTER) * self._solved
+
     def mean(self, b: Features) -> Floats:
         return self.kernel.covariance(self.theta, b, self.known) @ self._solved
 

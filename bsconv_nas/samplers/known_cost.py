@@ -1,5 +1,6 @@
 """The sampler for two objectives of which one, the cost, is known before any training."""
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,6 +8,7 @@ import numpy as np
 from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from bsconv_nas.errors import UsageError
 from bsconv_nas.limits import Limits
@@ -19,11 +21,13 @@ from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.gp import Floats
 from bsconv_nas.samplers.model import Model, Predictor
 from bsconv_nas.samplers.observations import finished
-from bsconv_nas.samplers.warm_start import reference_genotypes
+from bsconv_nas.samplers.options import Earlier
+from bsconv_nas.samplers.warm_start import earlier_front, reference_genotypes
 from bsconv_nas.space import GeneSpace, Genotype, extreme
 from bsconv_nas.units import did_you_mean
 
 _DESIGN = 10  # networks before the model chooses
+_INFORMED = 5  # networks of an earlier study that, trained again, make its results stand for random ones
 _BEYOND = 0.05  # the reference lies this far beyond the limit, or a network exactly at the limit would be worth nothing
 _NO_GAIN = 1e-12
 _DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
@@ -67,6 +71,8 @@ class KnownCostSampler(SpaceSampler):
         references: whether to propose the reference networks first.
         top1_floor: accuracy below which nothing counts. None: a tenth of the front's range below its smallest network,
             which gives small networks their value; one that learned nothing does not stretch the scale (`low_end`).
+        earlier: results of an earlier study on the same data. The best of its networks within the limits are trained
+            first, and tell what its other results mean here.
         objective: name of the cost to minimise.
 
     Raises:
@@ -83,6 +89,7 @@ class KnownCostSampler(SpaceSampler):
         *,
         references: bool = True,
         top1_floor: float | None = None,
+        earlier: Sequence[Earlier] = (),
         objective: str = "macs",
     ) -> None:
         super().__init__(space, limits, seed)
@@ -95,29 +102,39 @@ class KnownCostSampler(SpaceSampler):
         self.axis = _axis(space, limits, objective, self.feasible.cheapest)
         self._encoder = Encoder(space, self.axis, objective, limits, self.feasible.cheapest)
         self._candidates = Candidates(space, self.feasible, self._encoder)
-        self._design = Design(
-            space, self.feasible, self._encoder, self._candidates, reference_genotypes(space) if references else []
-        )
-        self._model = Model(self._encoder)
+        first = earlier_front(space, limits, objective, earlier)
+        informed = len(first) >= _INFORMED
+        if references:
+            before = {e.genotype for e in earlier}
+            first += [genotype for genotype in reference_genotypes(space) if genotype not in before]
+        self._design = Design(space, self.feasible, self._encoder, self._candidates, first, informed)
+        self._model = Model(self._encoder, earlier)
         self._genotypes: dict[int, Genotype] = {}
+        self._points: dict[int, Point] = {}
+        self._threads = ThreadpoolController()
 
-    def propose(self, study: Study, trial: FrozenTrial, known: set[str], rng: random.Random) -> Genotype:
+    def propose(
+        self, study: Study, trial: FrozenTrial, others: Sequence[FrozenTrial], known: set[str], rng: random.Random
+    ) -> Genotype:
         if study.directions != _DIRECTIONS:
             raise UsageError(
                 f"the study's directions are {', '.join(d.name.lower() for d in study.directions)}; the known-cost "
                 "sampler needs maximize (accuracy), minimize (cost)"
             )
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and self._proposed(t)]
+        # More threads wait for each other longer than these small matrices take, and take cores from the training.
+        with self._threads.limit(limits=1, user_api="blas"):
+            return self._propose([t for t in others if self._proposed(t)], known, rng)
+
+    def _propose(self, trials: Sequence[FrozenTrial], known: set[str], rng: random.Random) -> Genotype:
         done = finished(trials)
         running = [t for t in trials if t.state == TrialState.RUNNING]
         taken = {self._genotypes[t.number] for t in trials}
         predictor = None
         if len(done) + len(running) >= self._design.size(_DESIGN):
-            predictor = self._model.predictor(done, [self._genotypes[t.number] for t in done])
+            predictor = self._model.predictor(done, [self._points[t.number] for t in done])
         if predictor is None:
             return self._design.next((self._genotypes[t.number] for t in trials), known, rng)
-        complete = [t for t in done if t.state == TrialState.COMPLETE]
-        score, front = self._scorer(predictor, complete, running)
+        score, front = self._scorer(predictor, done, running)
         candidates = self._candidates.around(front, taken, rng)
         scores = self._candidates.climb(score(candidates) if candidates else {}, score, taken, rng)
         for genotype in sorted(scores, key=lambda g: (-scores[g], self._encoder.point(g).codes)):
@@ -126,19 +143,22 @@ class KnownCostSampler(SpaceSampler):
         return self.feasible.novel(self._candidates.spread(rng), known, rng)
 
     def _scorer(
-        self, predictor: Predictor, complete: Sequence[FrozenTrial], running: Sequence[FrozenTrial]
+        self, predictor: Predictor, done: Sequence[FrozenTrial], running: Sequence[FrozenTrial]
     ) -> tuple[Callable[[Mapping[Genotype, Point]], Scores], list[Genotype]]:
         """The expected gain as a function of candidates, and the front that it is a gain over.
 
         The front is made of predictions, not of measured accuracies: the best of many noisy measurements are the
         luckiest, and hardly any candidate would be expected to beat them.
         """
-        pending = [self._encoder.point(self._genotypes[t.number]) for t in running]
-        genotypes = [self._genotypes[t.number] for t in (*complete, *running)]
-        inside = [genotype for genotype in genotypes if self._encoder.point(genotype).feasible]
-        points = [self._encoder.point(genotype) for genotype in inside]
-        positions = [point.position for point in points]
-        errors: list[float] = np.exp(predictor.mean(points)).tolist() if points else []
+        pending = [self._points[t.number] for t in running]
+        known = zip(predictor.rows, predictor.known_mean.tolist(), strict=True)
+        here = ((done[row], mean) for row, mean in known if row < len(done))
+        means = [(t.number, mean) for t, mean in here if t.state == TrialState.COMPLETE]
+        if pending:
+            means += zip((t.number for t in running), predictor.mean(pending).tolist(), strict=True)
+        inside = [(number, mean) for number, mean in means if self._points[number].feasible]
+        positions = [self._points[number].position for number, _ in inside]
+        errors = [math.exp(mean) for _, mean in inside]
         floor = low_end(positions, errors) if self.top1_floor is None else 1 - self.top1_floor
         stairs = Staircase.of(positions, errors, floor, 1 + _BEYOND)
         believing = predictor.believing(pending)
@@ -148,12 +168,14 @@ class KnownCostSampler(SpaceSampler):
             positions = np.array([point.position for point in candidates.values()])
             return dict(zip(candidates, _scores(stairs, positions, mean, deviation).tolist(), strict=True))
 
-        return score, [inside[i] for i in stairs.members]
+        return score, [self._genotypes[inside[i][0]] for i in stairs.members]
 
     def _proposed(self, trial: FrozenTrial) -> bool:
-        """Whether all genes of a trial are chosen; if so its genotype is kept."""
+        """Whether all genes of a trial are chosen; if so its genotype and point are kept."""
         if trial.number not in self._genotypes and trial.params.keys() >= self.distributions.keys():
-            self._genotypes[trial.number] = self.space.canonical(self.space.from_params(trial.params))
+            genotype = self.space.canonical(self.space.from_params(trial.params))
+            self._genotypes[trial.number] = genotype
+            self._points[trial.number] = self._encoder.point(genotype)
         return trial.number in self._genotypes
 
 

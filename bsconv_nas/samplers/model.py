@@ -1,6 +1,6 @@
 """From observations to predictions of accuracy: when the model is fitted, on what, and in which units."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,8 @@ from optuna.trial import FrozenTrial
 
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.gp import Floats, Kernel, Posterior, fit
-from bsconv_nas.samplers.observations import observations
-from bsconv_nas.space import Genotype
+from bsconv_nas.samplers.observations import log_error_of, observations, transferred
+from bsconv_nas.samplers.options import Earlier
 
 _GROWTH = 1.1
 _MOST_FITTED = 300  # observations that hyperparameters are fitted to
@@ -27,12 +27,21 @@ class Fit:
 
 
 class Predictor:
-    """Log errors of networks, predicted."""
+    """Log errors of networks, predicted.
 
-    def __init__(self, posterior: Posterior, fitted: Fit, encoder: Encoder) -> None:
+    `rows` are the positions, among the trials that it was made from, of those that it rests on: all of them in studies
+    of ordinary size. `known_mean` is predicted for these. Rows beyond the last trial are of an earlier study.
+    """
+
+    def __init__(self, posterior: Posterior, fitted: Fit, encoder: Encoder, rows: Sequence[int]) -> None:
         self._posterior = posterior
         self._fit = fitted
         self._encoder = encoder
+        self.rows = rows
+
+    @property
+    def known_mean(self) -> Floats:
+        return self._fit.mean + self._fit.deviation * self._posterior.known_mean
 
     def predict(self, points: Sequence[Point]) -> tuple[Floats, Floats]:
         """Mean and deviation of the noise-free log error."""
@@ -46,7 +55,32 @@ class Predictor:
         """As if running trials had ended with what is predicted for them."""
         if not points:
             return self
-        return Predictor(self._posterior.believing(self._encoder.features(points)), self._fit, self._encoder)
+        posterior = self._posterior.believing(self._encoder.features(points))
+        return Predictor(posterior, self._fit, self._encoder, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Networks with their rows (see `Predictor`), log errors and the variances of estimated ones."""
+
+    points: list[Point]
+    rows: list[int]
+    log_errors: Floats
+    extra: Floats
+
+    def with_earlier(self, found: Mapping[Point, tuple[float, float]], first_row: int) -> "_Sample":
+        values = np.array(list(found.values()), dtype=float).reshape(-1, 2)
+        return _Sample(
+            [*self.points, *found],
+            [*self.rows, *range(first_row, first_row + len(found))],
+            np.append(self.log_errors, values[:, 0]),
+            np.append(self.extra, values[:, 1]),
+        )
+
+    def reduced(self, most: int) -> "_Sample":
+        chosen = _subset(np.array([point.position for point in self.points]), self.log_errors, most)
+        points, rows = [self.points[i] for i in chosen], [self.rows[i] for i in chosen]
+        return _Sample(points, rows, self.log_errors[chosen], self.extra[chosen])
 
 
 class Model:
@@ -54,39 +88,60 @@ class Model:
 
     Hyperparameters are fitted to a prefix of the finished trials whose length grows in steps of a tenth. Each fit
     starts from the prior, so one made long ago, one from the cache and one made anew in another process are the same.
+
+    Args:
+        encoder: gives features.
+        earlier: results of an earlier study, which count as soon as it is known how they relate to those of this one.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, earlier: Sequence[Earlier] = ()) -> None:
         self._encoder = encoder
+        self._earlier = {encoder.point(e.genotype): log_error_of(e.top1) for e in earlier}
         self._kernel: Kernel | None = None
         self._fits: dict[tuple[int, ...], Fit] = {}
 
-    def predictor(self, trials: Sequence[FrozenTrial], genotypes: Sequence[Genotype]) -> Predictor | None:
-        """The predictor after `trials`, in order of completion, of these genotypes; None when nothing is known."""
-        points = [self._encoder.point(genotype) for genotype in genotypes]
+    def predictor(self, trials: Sequence[FrozenTrial], points: Sequence[Point]) -> Predictor | None:
+        """The predictor after `trials`, in order of completion, at these points; None when nothing is known."""
         fitted = self._fit(trials[: refit_point(len(trials))], points)
         if fitted is None:
             return None
-        rows, log_errors, extra = _usable(trials, points, _MOST_KNOWN)
-        targets = (log_errors - fitted.mean) / fitted.deviation
-        features = self._encoder.features([points[row] for row in rows])
+        sample = self._sample(trials, points, _MOST_KNOWN)
+        targets = (sample.log_errors - fitted.mean) / fitted.deviation
+        features = self._encoder.features(sample.points)
         assert self._kernel is not None
-        posterior = Posterior(self._kernel, fitted.theta, features, targets, extra / fitted.deviation**2)
-        return Predictor(posterior, fitted, self._encoder)
+        posterior = Posterior(self._kernel, fitted.theta, features, targets, sample.extra / fitted.deviation**2)
+        return Predictor(posterior, fitted, self._encoder, sample.rows)
 
     def _fit(self, trials: Sequence[FrozenTrial], points: Sequence[Point]) -> Fit | None:
         key = tuple(trial.number for trial in trials)
         if key not in self._fits:
-            rows, log_errors, extra = _usable(trials, points, _MOST_FITTED)
-            if not rows:
+            sample = self._sample(trials, points, _MOST_FITTED)
+            if not sample.rows:
                 return None
             if len(self._fits) >= _MAX_CACHED:
                 self._fits.clear()
-            self._fits[key] = self._fitted([points[row] for row in rows], log_errors, extra)
+            self._fits[key] = self._fitted(sample)
         return self._fits[key]
 
-    def _fitted(self, points: Sequence[Point], log_errors: Floats, extra: Floats) -> Fit:
-        features = self._encoder.features(points)
+    def _sample(self, trials: Sequence[FrozenTrial], points: Sequence[Point], most: int) -> "_Sample":
+        """What is known of the trials, and of the earlier study, cut down to `most` networks."""
+        row_of = {trial.number: row for row, trial in enumerate(trials)}
+        seen = observations(trials)
+        rows = [row_of[o.number] for o in seen]
+        sample = _Sample(
+            [points[row] for row in rows],
+            rows,
+            np.array([o.log_error for o in seen], dtype=float),
+            np.array([o.extra for o in seen], dtype=float),
+        )
+        if self._earlier:
+            here = {points[row]: o.log_error for row, o in zip(rows, seen, strict=True) if o.extra == 0}
+            sample = sample.with_earlier(transferred(self._earlier, here), len(trials))
+        return sample if len(sample.rows) <= most else sample.reduced(most)
+
+    def _fitted(self, sample: "_Sample") -> Fit:
+        features = self._encoder.features(sample.points)
+        log_errors, extra = sample.log_errors, sample.extra
         self._kernel = self._kernel or Kernel(self._encoder.sizes, features.ranks.shape[1])
         mean, deviation = float(log_errors.mean()), float(log_errors.std())
         deviation = deviation if deviation > 1e-6 else 1.0
@@ -100,19 +155,6 @@ def refit_point(count: int) -> int:
     while (larger := max(size + 1, int(size * _GROWTH))) <= count:
         size = larger
     return min(size, count)
-
-
-def _usable(trials: Sequence[FrozenTrial], points: Sequence[Point], most: int) -> tuple[list[int], Floats, Floats]:
-    """Positions of the trials to use, their log errors and the variances of estimated ones."""
-    row_of = {trial.number: row for row, trial in enumerate(trials)}
-    seen = observations(trials)
-    rows = [row_of[o.number] for o in seen]
-    log_errors = np.array([o.log_error for o in seen], dtype=float)
-    extra = np.array([o.extra for o in seen], dtype=float)
-    if len(rows) > most:
-        chosen = _subset(np.array([points[row].position for row in rows]), log_errors, most)
-        rows, log_errors, extra = [rows[i] for i in chosen], log_errors[chosen], extra[chosen]
-    return rows, log_errors, extra
 
 
 def _subset(positions: Floats, log_errors: Floats, most: int) -> list[int]:

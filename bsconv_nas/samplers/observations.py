@@ -1,10 +1,10 @@
 """What the trials of a study say about accuracy: log errors of complete trials, estimates for stopped ones."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -13,6 +13,8 @@ from bsconv_nas.errors import UsageError
 _NO_ERROR = 1e-3  # error that stands for 0 where nothing else was seen
 _MIN_CURVES = 4  # complete curves that it takes to judge stopped trials
 _SLOPE_DEVIATION = 0.3
+
+Network = TypeVar("Network", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,20 @@ def observations(trials: Sequence[FrozenTrial]) -> list[Observation]:
     return found
 
 
+def transferred(earlier: Mapping[Network, float], here: Mapping[Network, float]) -> dict[Network, tuple[float, float]]:
+    """What log errors of another study mean here, with their variance: a line through networks trained in both.
+
+    Empty while those are too few.
+    """
+    line = _line([(log_error, here[network]) for network, log_error in earlier.items() if network in here])
+    return {network: line.at(log_error) for network, log_error in earlier.items()} if line else {}
+
+
+def log_error_of(top1: float) -> float:
+    """Log error of an accuracy, with an accuracy of 1 taken for slightly less."""
+    return _log_error(top1, _NO_ERROR)
+
+
 @dataclass(frozen=True, slots=True)
 class _Forecast:
     """Line from the log error at an epoch to the final one, fitted to complete trials.
@@ -85,6 +101,11 @@ def _forecast(complete: Sequence[FrozenTrial], epoch: int, epochs: int, least: f
         for trial in complete
         if (curve := _curve(trial)) and curve[-1][1] == epochs and curve[0][0] <= epoch
     ]
+    return _line(pairs)
+
+
+def _line(pairs: Sequence[tuple[float, float]]) -> _Forecast | None:
+    """The line through pairs of log errors; None while there are too few."""
     if len(pairs) < _MIN_CURVES:
         return None
     count = len(pairs)

@@ -1,7 +1,7 @@
 """Optuna's own samplers, with over-budget and known proposals replaced by near ones that are neither."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optuna import Study
@@ -32,7 +32,9 @@ class RepairedSampler(SpaceSampler):
         super().__init__(space, limits, seed)
         self._make = make
 
-    def propose(self, study: Study, trial: FrozenTrial, known: set[str], rng: random.Random) -> Genotype:
+    def propose(
+        self, study: Study, trial: FrozenTrial, others: Sequence[FrozenTrial], known: set[str], rng: random.Random
+    ) -> Genotype:
         with experimental_allowed():
             stock = self._make(trial_seed(self.seed, trial.number))
         stock.before_trial(study, trial)

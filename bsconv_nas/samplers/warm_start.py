@@ -1,8 +1,17 @@
 """Networks to begin a search with."""
 
+from collections.abc import Mapping, Sequence
+
 from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.errors import StudyError
+from bsconv_nas.limits import Limits
+from bsconv_nas.pareto import front_indices
 from bsconv_nas.references import references_in
+from bsconv_nas.samplers.options import Earlier
 from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.study.study import Study
+
+_MOST_FIRST = 8  # networks of an earlier front that are trained again: enough to tell how the two studies relate
 
 
 def reference_genotypes(space: GeneSpace) -> list[Genotype]:
@@ -11,3 +20,43 @@ def reference_genotypes(space: GeneSpace) -> list[Genotype]:
     A space that is not one of networks has none.
     """
     return list(dict.fromkeys(references_in(space).values())) if isinstance(space, ArchSpace) else []
+
+
+def earlier_results(study: Study, space: GeneSpace, fixed: Mapping[str, str]) -> tuple[Earlier, ...]:
+    """Complete trials of an earlier study, for a search of `space` that stands on `fixed` (see `Study.open`).
+
+    Budget, training and seed may differ: what the difference means for accuracy is learned from networks that both
+    studies train. Space and images may not.
+
+    Raises:
+        StudyError: the study is of another space or of other images, or has no complete trial.
+    """
+    facts = study.optuna_study.user_attrs
+    needed = {"space": space.fingerprint} | ({"images": fixed["images"]} if "images" in fixed else {})
+    for name, value in needed.items():
+        if facts.get(name) != value:
+            raise StudyError(
+                f"study {study.name!r} cannot warm-start this search: it has other {name} "
+                f"({facts.get(name, 'none')}; here {value}); give one of the same data, image size and space"
+            )
+    found = tuple(Earlier(space.canonical(r.genotype), r.top1) for r in study.records if r.top1 is not None)
+    if not found:
+        raise StudyError(f"study {study.name!r} cannot warm-start this search: none of its trials is complete")
+    return found
+
+
+def earlier_front(space: GeneSpace, limits: Limits, objective: str, earlier: Sequence[Earlier]) -> list[Genotype]:
+    """Networks within the limits that an earlier study found good, to be trained again.
+
+    They come from its front, evenly from the cheapest to the most accurate one; where that has too few, from what is
+    the front without them.
+    """
+    rest = [e for e in earlier if limits.allow(space.cost(e.genotype))]
+    chosen: list[Genotype] = []
+    while rest and len(chosen) < _MOST_FIRST:
+        costs = [space.cost(e.genotype)[objective] for e in rest]
+        front = [rest[i] for i in front_indices(costs, [e.top1 for e in rest])]
+        count = min(len(front), _MOST_FIRST - len(chosen))
+        chosen += [front[round(i * (len(front) - 1) / max(1, count - 1))].genotype for i in range(count)]
+        rest = [e for e in rest if e not in front]
+    return list(dict.fromkeys(chosen))

@@ -20,8 +20,8 @@ _PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "sc
 class SearchSettings(TomlModel):
     """What a user may set for `search`; None or absent means the default, chosen when the search starts.
 
-    `limits` are upper bounds by cost name. `time` and `epoch_timeout` are durations such as
-    "1h30m".
+    `limits` are upper bounds by cost name. `time` and `epoch_timeout` are durations such as "1h30m". `warm_start` names a
+    study on disk.
     """
 
     data: str | None = None
@@ -36,7 +36,12 @@ class SearchSettings(TomlModel):
     cpus_per_trial: Annotated[float, Field(gt=0, strict=False)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, strict=False)] | None = None
     sampler: str | None = None
+    references: bool = True
+    top1_floor: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
+    warm_start: str | None = None
     early_stopping: Literal["none", "asha"] = "none"
+    grace_period: Annotated[int, Field(ge=1)] | None = None
+    reduction_factor: Annotated[float, Field(gt=1, strict=False)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     ray_address: str | None = None
     skip_bad_images: bool = False

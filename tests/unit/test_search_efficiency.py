@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks import search_efficiency, true_front
-from benchmarks.search_efficiency import Task, summary
+from benchmarks.peers import PEERS
+from benchmarks.search_efficiency import run, run_with_epochs, summary
 from benchmarks.synthetic import CHANCE, Problem
-from bsconv_nas.pareto import hypervolume
+from benchmarks.tables.table import Row, Table, table_space
+from benchmarks.tasks import SyntheticTask, TableTask, share
+from bsconv_nas.space import Genotype
 
-TASK = Task(Problem(8, 0))
+TASK = SyntheticTask(Problem(8, 0))
 
 
 @pytest.mark.parametrize("genes", [8, 20, 40])
@@ -41,9 +44,54 @@ def test_a_problem_is_like_a_space_of_networks(genes: int) -> None:
 def test_evolution_finds_the_front_that_enumeration_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(true_front, "ENUMERATED", 0)
     costs, errors = true_front.true_front(TASK.problem)
-    positions = [TASK.axis.position(float(cost)) for cost in costs]
-    assert hypervolume(positions, (1 - errors).tolist(), 1.0, TASK.floor) == pytest.approx(TASK.best, rel=1e-3)
+    assert share(TASK, costs.tolist(), (1 - errors).tolist()) == pytest.approx(1, rel=1e-3)
     assert (costs <= TASK.problem.limit).all()
+
+
+def test_a_curve_ends_where_the_training_ends() -> None:
+    codes = tuple(TASK.problem.random(1, np.random.default_rng(3))[0].tolist())
+    curve = TASK.problem.curve(codes, 5)
+    assert len(curve) == 8
+    assert curve[-1] == pytest.approx(TASK.problem.trained(codes, 5), abs=1e-6)
+    assert curve[0] < curve[-1]
+    assert curve != TASK.problem.curve(codes, 6)
+
+
+def _table(networks: list[Genotype]) -> Table:
+    """A table as if accuracy followed from MACs, and width 16 were better than it should be."""
+    space = table_space()
+    macs = [space.cost(genotype)["macs"] for genotype in networks]
+    accuracies = [0.2 + cost / 1e7 + (0.05 if g[3] == 16 else 0) for g, cost in zip(networks, macs, strict=True)]
+    curves = [tuple(a * e / 8 for e in range(1, 9)) for a in accuracies]
+    return Table(Row(g, 0, int(m), 1, c, c[-1], 1.0) for g, m, c in zip(networks, macs, curves, strict=True))
+
+
+@pytest.mark.parametrize("part", [1, 4])
+def test_a_table_is_searched_within_what_it_has(part: int) -> None:
+    networks = list(table_space().enumerate())[::part]
+    task = TableTask(_table(networks), 0.5)
+    inside = [g for g in networks if task.space.cost(g)["macs"] <= task.limits.bounds["macs"]]
+    assert len(inside) == pytest.approx(len(networks) / 2, rel=0.1)
+    assert share(task, [task.space.cost(g)["macs"] for g in inside], [task.true_top1(g) for g in inside]) == 1
+    found = run(task, PEERS["random"](task, 0), 20, 0)
+    assert found["wasted"] == 0
+    assert found["shares"] == sorted(found["shares"])
+
+
+@pytest.mark.parametrize("name", ["pymoo nsga2", "syne-tune mo-rea", "nsga2"])
+def test_peers_search_as_they_come(name: str) -> None:
+    pytest.importorskip({"pymoo": "pymoo", "syne-tune": "syne_tune"}.get(name.split()[0], "optuna"))
+    found = run(TASK, PEERS[name](TASK, 0), 45, 0)
+    assert found["shares"] == sorted(found["shares"])
+    assert found["shares"][-1] > 0
+    assert found == {**run(TASK, PEERS[name](TASK, 0), 45, 0), "ask_seconds": found["ask_seconds"]}
+
+
+def test_early_stopping_counts_all_epochs_and_complete_networks_only() -> None:
+    whole, stopped = (run_with_epochs(TASK, rule, 16, 0) for rule in ("none", "asha"))
+    assert whole["epochs"] == list(range(8, 8 * 16 + 1, 8))
+    assert stopped["epochs"][-1] < whole["epochs"][-1]
+    assert summary([whole], 16)["epochs to 90%"] is None
 
 
 def test_summary_of_runs() -> None:
@@ -61,7 +109,7 @@ def test_it_runs_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "found.json"
-    options = ["--genes", "8", "--seeds", "1", "--trials", "25", "--samplers", "random", "tpe", "--out", str(out)]
+    options = ["--tasks", "8", "--seeds", "1", "--trials", "25", "--samplers", "random", "tpe", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["search_efficiency", *options])
     search_efficiency.main()
     found = json.loads(out.read_text())

@@ -1,0 +1,123 @@
+"""What samplers are compared on: a space, its limit, accuracies, and how good a set of trained networks is."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from benchmarks.synthetic import CHANCE, Problem
+from benchmarks.tables.table import Row, Table, table_space
+from benchmarks.true_front import true_front
+from bsconv_nas.limits import Limits
+from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+from bsconv_nas.space import GeneSpace, Genotype
+
+
+class Task(Protocol):
+    """A search problem; `best` is the hypervolume of the best front that there is."""
+
+    name: str
+    space: GeneSpace
+    limits: Limits
+    axis: CostAxis
+    floor: float
+    best: float
+
+    def curve(self, genotype: Genotype, seed: int) -> list[float]:
+        """Accuracy after each epoch of a training."""
+        ...
+
+    def true_top1(self, genotype: Genotype) -> float:
+        """What the network is worth, as far as it is known."""
+        ...
+
+
+def share(task: Task, costs: Sequence[float], accuracies: Sequence[float]) -> float:
+    """Hypervolume of networks within the limit as a share of the best."""
+    positions = [task.axis.position(cost) for cost in costs]
+    return hypervolume(positions, accuracies, 1.0, task.floor) / task.best
+
+
+class SyntheticTask:
+    """A made-up problem (see `synthetic.py`); measured by noise-free accuracies.
+
+    The floor is the accuracy of the smallest network on the best front that learned anything.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.name = f"{problem.genes} genes"
+        self.problem = problem
+        self.limits = Limits({"macs": problem.limit})
+        self._index = [{choice: i for i, choice in enumerate(choices)} for choices in problem.choices.values()]
+        self.space = GeneSpace(problem.choices, cost=lambda genotype: {"macs": self._macs(genotype)})
+        costs, errors = true_front(problem)
+        self.axis = CostAxis(float(costs[0]), problem.limit)
+        self.floor = 1 - float(max(errors[errors < 1 - CHANCE - 1e-9]))
+        self.best = 1.0
+        self.best = share(self, costs.tolist(), (1 - errors).tolist())
+
+    def curve(self, genotype: Genotype, seed: int) -> list[float]:
+        return self.problem.curve(self._codes(genotype), seed)
+
+    def true_top1(self, genotype: Genotype) -> float:
+        return 1 - float(self.problem.error(np.array([self._codes(genotype)]))[0])
+
+    def _codes(self, genotype: Genotype) -> tuple[int, ...]:
+        return tuple(index[choice] for index, choice in zip(self._index, genotype, strict=True))
+
+    def _macs(self, genotype: Genotype) -> float:
+        return float(self.problem.macs(np.array([self._codes(genotype)]))[0])
+
+
+class TableTask:
+    """The table of trained networks, limited to a quantile of its MACs; measured by final validation accuracy.
+
+    Networks that the table does not have yet are over a limit of their own, so that a part of it can be searched.
+    The floor is the accuracy of the smallest network on the best front.
+    """
+
+    def __init__(self, table: Table, budget: float) -> None:
+        self.name = f"table, {budget:.0%} of MACs"
+        self._rows: dict[Genotype, Row] = {row.genotype: row for row in table.rows if row.seed == 0}
+        self._second = {second.genotype: second for _, second in table.repeated()}
+        limit = float(np.quantile([row.macs for row in self._rows.values()], budget))
+        full = table_space()
+        cost = cache(full.cost)
+        self.space = GeneSpace(
+            {gene.name: gene.choices for gene in full.genes},
+            cost=lambda genotype: {"macs": cost(genotype)["macs"], "missing": float(genotype not in self._rows)},
+            name="table",
+        )
+        self.limits = Limits({"macs": limit, "missing": 0.5} if len(self._rows) < full.size else {"macs": limit})
+        inside = [row for row in self._rows.values() if row.macs <= limit]
+        costs, accuracies = [float(row.macs) for row in inside], [row.val_top1[-1] for row in inside]
+        front = front_indices(costs, accuracies)
+        self.axis = CostAxis(min(costs), limit)
+        self.floor = accuracies[front[0]]
+        self.best = 1.0
+        self.best = share(self, costs, accuracies)
+
+    def curve(self, genotype: Genotype, seed: int) -> list[float]:
+        # The one training that there is, also for networks over the limit that a stock sampler may ask for.
+        row = self._rows.get(genotype)
+        return list(row.val_top1) if row else [CHANCE]
+
+    def true_top1(self, genotype: Genotype) -> float:
+        return self._rows[genotype].val_top1[-1]
+
+
+@cache
+def synthetic(genes: int, instance: int) -> SyntheticTask:
+    return SyntheticTask(Problem(genes, instance))
+
+
+@cache
+def table(budget: float) -> TableTask:
+    return TableTask(Table.read(), budget)
+
+
+def tasks(name: str, instance: int) -> Task:
+    """The task of that name: "table-50", "table-25" (per cent of the MACs) or a number of genes."""
+    kind, _, budget = name.partition("-")
+    return table(int(budget) / 100) if kind == "table" else synthetic(int(name), instance)
