@@ -1,7 +1,7 @@
 """A full training of one network: resumable, its best weights kept by validation, tested once at the end."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bsconv_nas.data import ImageData, TestData
+from bsconv_nas.data.images import Images, Labels
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import write_atomic
@@ -70,12 +71,12 @@ class FullTraining:
     @property
     def key(self) -> str:
         """What the training is made of; a folder holds one training."""
-        return f"{self.model} {self.seed} {self.data.fingerprint} {self.recipe.model_dump_json()}"
+        return training_key(self.model, self.seed, self.data, self.recipe)
 
     @property
     def best(self) -> EpochResult:
         """The epoch whose weights are kept."""
-        return max(self.results, key=lambda result: (result.top1, result.epoch))
+        return best_epoch(self.results)
 
     def run(self) -> Iterator[EpochResult]:
         """Train, yielding after each epoch; epochs of an earlier run are yielded again.
@@ -97,8 +98,7 @@ class FullTraining:
         """Read the test part, test the best weights, write `result.json`."""
         load_weights(self.folder / WEIGHTS, self.network)
         test = load_test()
-        images, labels = (shared_tensor(np.asarray(part)).to(self.device) for part in (test.images, test.labels))
-        top1 = evaluate_top1(self.network, images, labels)
+        top1 = top1_on(self.network, test.images, test.labels, self.device)
         result = TrainingResult(
             model=self.model,
             key=self.key,
@@ -107,8 +107,8 @@ class FullTraining:
             best_epoch=self.best.epoch,
             val_top1=self.best.top1,
             test_top1=top1,
-            test_interval=binomial_interval(top1, len(images)),
-            test_images=len(images),
+            test_interval=binomial_interval(top1, len(test.images)),
+            test_images=len(test.images),
             seconds=round(sum(r.metrics["seconds"] for r in self.results), 2),
         )
         write_atomic(self.folder / RESULT, json.dumps(asdict(result), indent=1) + "\n")
@@ -144,6 +144,22 @@ def finished_result(folder: Path, key: str) -> TrainingResult | None:
             f"{folder} holds another training ({result.model}, other settings or data); choose another --to"
         )
     return result
+
+
+def training_key(model: str, seed: int, data: ImageData, recipe: Recipe) -> str:
+    """What a training is made of: only the same training may go on from its checkpoint."""
+    return f"{model} {seed} {data.fingerprint} {recipe.model_dump_json()}"
+
+
+def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
+    """The epoch of the highest validation accuracy, the latest of equal ones: its weights are kept."""
+    return max(results, key=lambda result: (result.top1, result.epoch))
+
+
+def top1_on(network: nn.Module, images: Images, labels: Labels, device: str) -> float:
+    """Accuracy on images uint8 (N, H, W, 3) and labels (N,)."""
+    tensors = (shared_tensor(np.asarray(part)).to(device) for part in (images, labels))
+    return evaluate_top1(network.to(device), *tensors)
 
 
 def default_device() -> str:
