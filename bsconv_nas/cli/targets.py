@@ -36,7 +36,7 @@ def find_target(
         return Target(text)
     if text is not None and Path(text).suffix in (".json", ".toml") and not Path(text).is_dir():
         return Target(Path(text).stem, read_arch(Path(text)))
-    if text is not None and _is_reference(text):
+    if text is not None and is_reference(text):
         return Target(text.lower())
     name, _, number = (text or "").partition(":")
     if number and not number.isdigit():
@@ -87,7 +87,12 @@ def read_arch(path: Path) -> ArchSpec:
         raise ArchError(f"{path}: {error}") from error
 
 
-def _is_reference(text: str) -> bool:
+def is_reference(text: str) -> bool:
+    """Whether a text names a reference network.
+
+    Raises:
+        UsageError: it looks like one, but is misspelt.
+    """
     from bsconv_nas.models import parse_name
 
     try:

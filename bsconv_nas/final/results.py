@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from bsconv_nas.files import write_atomic
 from bsconv_nas.final.contestants import Contestant
@@ -37,7 +37,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class FinalResults:
-    """What `results.json` holds. `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks."""
+    """What `results.json` holds.
+
+    `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks.
+    """
 
     epochs: int
     seeds: list[int]
@@ -72,7 +75,8 @@ class FinalResults:
         wide = ", which is wide for so few" if 1 < count < 5 else ""
         notes = [
             f"{self.data}; every network trained for {self.epochs} epochs by the same recipe; the epoch kept is the "
-            f"best by validation, and the test part was read once, after all trainings. Interval: 95 %, {interval}{wide}."
+            "best by validation, and the test part was read once, after all trainings. "
+            f"Interval: 95 %, {interval}{wide}."
         ]
         if self.rank_correlation is not None:
             notes.append(f"Rank correlation of brief and full accuracy (Spearman): {self.rank_correlation:.2f}.")
@@ -146,5 +150,5 @@ def _rank_correlation(rows: Sequence[Row]) -> float | None:
         return None
     from scipy.stats import spearmanr
 
-    value = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-    return value if math.isfinite(value) else None
+    found: Any = spearmanr([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    return float(found.statistic)

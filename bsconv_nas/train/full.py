@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bsconv_nas.arch import ArchSpec
 from bsconv_nas.data import ImageData, TestData
 from bsconv_nas.data.images import Images, Labels
 from bsconv_nas.errors import UsageError
@@ -22,6 +23,8 @@ from bsconv_nas.train.loop import TensorData, evaluate_top1, train
 from bsconv_nas.train.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, LOG, RESULT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "result.json"
+NETWORK = "network.json"
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class TrainingResult:
 
 
 class FullTraining:
-    """Trains a network into a folder: checkpoint, log.csv, weights of the best epoch, result.json.
+    """Trains a network into a folder: checkpoint, log.csv, network.json, weights of the best epoch, result.json.
 
     The best epoch is that of the highest validation accuracy, the latest of equal ones. The test part is only asked
     for by `finish`.
@@ -89,6 +92,7 @@ class FullTraining:
         arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
         tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))
         checkpoint = self.folder / CHECKPOINT
+        write_atomic(self.folder / NETWORK, json.dumps(self._description(), indent=1) + "\n")
         for result in train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best):
             self.results.append(result)
             self._write_log()
@@ -114,6 +118,23 @@ class FullTraining:
         write_atomic(self.folder / RESULT, json.dumps(asdict(result), indent=1) + "\n")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         return result
+
+    def _description(self) -> dict[str, Any]:
+        """What is needed to build the network again, and what it was trained on."""
+        arch = getattr(self.network, "arch", None)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "model": self.model,
+            "arch": arch.to_dict() if isinstance(arch, ArchSpec) else None,
+            "image_size": list(self.data.image_size),
+            "classes": list(self.data.classes),
+            "data": self.data.name,
+            "data_fingerprint": self.data.fingerprint,
+            "train_images": len(self.data.train_images),
+            "val_images": len(self.data.val_images),
+            "seed": self.seed,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
 
     def _keep_best(self, result: EpochResult, network: nn.Module) -> None:
         # Called before the checkpoint is written: after a crash in between the epoch is trained again, to the same end.
