@@ -9,8 +9,9 @@ from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.profile import ModelProfiler
 
 _SMALL_IMAGE = 64
-_SLACK = 1.3  # costs at another image size are estimated to within this factor before they are measured
+_SLACK = 1.2  # costs at another image size are estimated to about this factor before they are measured
 _MEASURED = 2
+_TOO_DEEP = ("302", "602")  # layers: hours for a training, and no network that anybody would deploy
 # Narrower than the networks with published results, for budgets below all of those.
 _NARROW = tuple(f"mobilenetv1_w1d{width}{variant}" for width in (8, 16, 32) for variant in ("", "_bsconvu"))
 
@@ -28,18 +29,23 @@ def nearest_references(budget: float, image_size: tuple[int, int], num_classes: 
 
     Images of up to 64 px take the CIFAR networks, larger ones those made for ImageNet.
     """
-    small = min(image_size) <= _SMALL_IMAGE
-    estimates = _estimates(small, image_size)
+    small = _usual_side(image_size) == 32
+    estimates = {
+        name: macs for name, macs in _estimates(small, image_size).items() if not any(d in name for d in _TOO_DEEP)
+    }
     blueprint = {name: macs for name, macs in estimates.items() if "_bsconv" in name}
     plain = {name: macs for name, macs in estimates.items() if "mobilenet" in name and "_bsconv" not in name}
     found = (_nearest(group, budget, image_size, num_classes) for group in (blueprint, plain))
     return [reference for reference in found if reference is not None]
 
 
+def _usual_side(image_size: tuple[int, int]) -> int:
+    return 32 if min(image_size) <= _SMALL_IMAGE else 224
+
+
 def _estimates(small: bool, image_size: tuple[int, int]) -> dict[str, float]:
     """MACs by name, scaled from the size that the table is for; the narrow ones by the square of their width."""
-    side = 32 if small else 224
-    scale = image_size[0] * image_size[1] / side**2
+    scale = image_size[0] * image_size[1] / _usual_side(image_size) ** 2
     prefix = "cifar_" if small else ""
     costs = {name: float(cost.macs) for name, cost in model_costs().items() if name.startswith("cifar_") == small}
     for name in _NARROW:
@@ -53,8 +59,9 @@ def _nearest(
 ) -> NamedCost | None:
     # Largest first; a few more than the first that fits, because estimates are not in the exact order.
     fitting: list[NamedCost] = []
+    slack = 1 if image_size == (_usual_side(image_size),) * 2 else _SLACK
     for name in sorted(estimates, key=lambda name: (-estimates[name], name)):
-        if estimates[name] <= _SLACK * budget:
+        if estimates[name] <= slack * budget:
             cost = reference_cost(name, image_size, num_classes)
             fitting += [cost] if cost.macs <= budget else []
             if len(fitting) == _MEASURED:
