@@ -167,6 +167,7 @@ def _manifest(
         "title": source.title,
         "arch_id": source.arch.arch_id if source.arch is not None else None,
         "reference": source.reference,
+        "input_size": [source.in_channels, *source.image_size],
         "num_classes": source.arch.num_classes if source.arch is not None else len(source.classes),
         "macs": cost.macs if cost is not None else profile.total_macs,
         "params": cost.params if cost is not None else profile.total_parameter_count,

@@ -19,7 +19,7 @@ from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.cost import cost_of
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.errors import BsconvNasError, UsageError
-from bsconv_nas.export import Exported, Source, export_network, verify
+from bsconv_nas.export import Exported, Source, export_network, verify, verify_program
 from bsconv_nas.export.formats import FORMATS, Format, find_formats
 from bsconv_nas.models import get_model, known_models
 from bsconv_nas.network import build
@@ -87,8 +87,21 @@ def test_a_reference_network(tmp_path: Path) -> None:
     assert_equal(exported, tmp_path / "net", {"pt2", "onnx"})
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No check in another process, which takes seconds: for tests of what comes before it."""
+    monkeypatch.setattr("bsconv_nas.export.folder.verify", lambda folder: [])
+
+
+def assert_forms_equal(source: Source, folder: Path) -> None:
+    """Without the check in another process, so that many networks can be seen."""
+    exported = export_network(source, folder, find_formats("pt2,onnx"), None)
+    findings = verify_program.check_folder(folder, None)
+    assert_equal(replace(exported, findings=findings), folder, {"pt2", "onnx"})
+
+
 @pytest.mark.long
-@pytest.mark.timeout(3000)
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("space", "size"), [("quick", (8, 8)), ("cifar", (32, 32)), ("mobile", (96, 96))])
 @pytest.mark.parametrize("seed", range(20))
 def test_random_networks_of_every_space(space: str, size: tuple[int, int], seed: int, tmp_path: Path) -> None:
@@ -99,14 +112,13 @@ def test_random_networks_of_every_space(space: str, size: tuple[int, int], seed:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3000)
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     "name", [*CIFAR[::7], "resnet18_bsconvu", "preresnet10", "mobilenetv2_w1d2", "mobilenetv1_w1d4"]
 )
 def test_families_of_reference_networks(name: str, tmp_path: Path) -> None:
     size = (32, 32) if name.startswith("cifar_") else (96, 96)
-    exported = export_network(reference_source(name, size), tmp_path / "net", find_formats("pt2,onnx"), None)
-    assert_equal(exported, tmp_path / "net", {"pt2", "onnx"})
+    assert_forms_equal(reference_source(name, size), tmp_path / "net")
 
 
 # What verify finds
@@ -160,12 +172,6 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatc
     with pytest.raises(BsconvNasError, match=r"model.pt2: outputs differ by .*; nothing was written"):
         export_network(source_of(random_arch("quick", 5, (8, 8))), tmp_path / "net", find_formats("pt2"), None)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No check in another process, which takes seconds: for tests of what comes before it."""
-    monkeypatch.setattr("bsconv_nas.export.folder.verify", lambda folder: [])
 
 
 @pytest.mark.usefixtures("unchecked")
