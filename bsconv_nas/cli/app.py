@@ -7,7 +7,20 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bsconv_nas import __version__
-from bsconv_nas.cli import convert, export, front, models, profile, search, spaces, studies, train
+from bsconv_nas.cli import (
+    convert,
+    export,
+    finalize,
+    front,
+    latency,
+    models,
+    profile,
+    search,
+    spaces,
+    studies,
+    train,
+    verify,
+)
 from bsconv_nas.cli.console import fail
 from bsconv_nas.errors import BsconvNasError
 
@@ -30,6 +43,9 @@ app.command("search")(search.search)
 app.command("front")(front.front)
 app.command("profile")(profile.profile)
 app.command("export")(export.export)
+app.command("latency")(latency.latency)
+app.command("verify")(verify.verify)
+app.command("finalize")(finalize.finalize)
 app.command("train")(train.train)
 app.command("models")(models.models)
 app.command("convert")(convert.convert)

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import typer
 
 from bsconv_nas.cli.console import out
-from bsconv_nas.cli.targets import build_named
 from bsconv_nas.errors import UsageError
 from bsconv_nas.files import write_atomic
 
@@ -36,6 +35,7 @@ def convert(
     """Replace the 3x3 and 5x5 convolutions of a network by BSConv; write its profile and weights."""
     from safetensors.torch import save
 
+    from bsconv_nas.models.named import build_named
     from bsconv_nas.nn import BSConvSReplacer, BSConvUReplacer
     from bsconv_nas.profile import ModelProfiler
     from bsconv_nas.train.checkpoint import load_weights

@@ -8,7 +8,7 @@ import typer
 from bsconv_nas.arch import ArchSpec
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, out, print_json
 from bsconv_nas.cli.tables import cost_table
-from bsconv_nas.cli.targets import build_named, find_target
+from bsconv_nas.cli.targets import find_target
 from bsconv_nas.cost import cost_of
 from bsconv_nas.study.locate import DEFAULT_DIR
 
@@ -49,6 +49,7 @@ def _show_arch(title: str, arch: ArchSpec, as_json: bool) -> None:
 def _show_named(name: str, classes: int | None, image_size: int | None, as_json: bool) -> None:
     import torch
 
+    from bsconv_nas.models.named import build_named
     from bsconv_nas.profile import ModelProfiler
 
     with torch.device("meta"):

@@ -9,7 +9,6 @@ from bsconv_nas.arch import ArchSpec
 from bsconv_nas.cli.choose import chosen_trial
 from bsconv_nas.errors import ArchError, StudyError, UsageError
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
-from bsconv_nas.units import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +36,7 @@ def find_target(
         return Target(text)
     if text is not None and Path(text).suffix in (".json", ".toml") and not Path(text).is_dir():
         return Target(Path(text).stem, read_arch(Path(text)))
-    if text is not None and _is_reference(text):
+    if text is not None and is_reference(text):
         return Target(text.lower())
     name, _, number = (text or "").partition(":")
     if number and not number.isdigit():
@@ -56,8 +55,6 @@ def build_target(target: Target, num_classes: int, image_size: tuple[int, int], 
     Raises:
         UsageError: an architecture made for other images or classes, or an unknown torchvision name.
     """
-    import torch
-
     if target.arch is not None:
         from bsconv_nas.network import build
 
@@ -69,28 +66,9 @@ def build_target(target: Target, num_classes: int, image_size: tuple[int, int], 
                 f"give its own data, or --image-size {height}"
             )
         return build(target.arch, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return build_named(target.name, num_classes)
+    from bsconv_nas.models.named import build_named
 
-
-def build_named(name: str, num_classes: int | None) -> "nn.Module":
-    """Build a reference network or `torchvision:NAME` (None: their usual number of classes).
-
-    Raises:
-        UsageError: an unknown name.
-    """
-    if not name.startswith(_TORCHVISION):
-        from bsconv_nas.models import get_model
-
-        return get_model(name, num_classes)
-    import torchvision
-
-    known = torchvision.models.list_models(module=torchvision.models)
-    short = name.removeprefix(_TORCHVISION)
-    if short not in known:
-        raise UsageError(f"torchvision has no classifier {short!r}; {did_you_mean(short, known)}")
-    return torchvision.models.get_model(short, num_classes=num_classes or 1000)
+    return build_named(target.name, num_classes, seed)
 
 
 def read_arch(path: Path) -> ArchSpec:
@@ -109,7 +87,12 @@ def read_arch(path: Path) -> ArchSpec:
         raise ArchError(f"{path}: {error}") from error
 
 
-def _is_reference(text: str) -> bool:
+def is_reference(text: str) -> bool:
+    """Whether a text names a reference network.
+
+    Raises:
+        UsageError: it looks like one, but is misspelt.
+    """
     from bsconv_nas.models import parse_name
 
     try:

@@ -3,65 +3,210 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.errors import StorageError, StudyError, UsageError
-from bsconv_nas.export.check import check_export
+import torch
+
+from bsconv_nas.cost import cost_of
+from bsconv_nas.data import ImageData
+from bsconv_nas.errors import BsconvNasError, StorageError, UsageError
+from bsconv_nas.export.card import model_card
+from bsconv_nas.export.fold import folded
+from bsconv_nas.export.formats import FORMATS, TOLERANCE, Format, MissingImagesError, inference
+from bsconv_nas.export.images import ExportImages, export_images
 from bsconv_nas.export.model_py import model_py
-from bsconv_nas.network import build
-from bsconv_nas.study import Study, TrialRecord
-from bsconv_nas.train.checkpoint import load_weights, save_weights
+from bsconv_nas.export.plain import plain_model
+from bsconv_nas.export.source import Source
+from bsconv_nas.export.verify import PROGRAM, Finding, verify
+from bsconv_nas.export.verify_program import LOADERS, accuracy, as_images
+from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.train.checkpoint import save_tensors
 
+SCHEMA_VERSION = 1
 FILES = {
-    "arch.json": "the network as data",
     "model.py": "plain PyTorch: `from model import load; network = load()`",
     "model.safetensors": "its weights",
+    "arch.json": "the network as data",
+    "preprocess.json": "how images become inputs, and the names of the classes",
+    "MODEL_CARD.md": "costs, accuracies, training, how to load",
+    "verify.py": "checks this folder; needs nothing of bsconv-nas",
+    "export.json": "what the check compares with",
+    "check.safetensors": "images and the network's outputs for them",
 }
-_REPLACEABLE = (*FILES, "__pycache__")
+_REPLACEABLE = {*FILES, *(row.file for row in FORMATS.values()), "__pycache__"}
+_INT8_TOLERANCE = 0.1  # against its own outputs here: processors round 8-bit sums differently
+_TOP1_TOLERANCE = 0.005  # a few images lie so close between classes that rounding decides
 
 
-def export_trial(study: Study, record: TrialRecord, to: Path, force: bool = False) -> dict[str, str]:
-    """Write the network of a trial to a folder, and check it in a fresh process without this package.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished export: its files with their meaning, formats that were left out with the reason, the findings."""
 
-    Returns the names of the files with their meanings. The folder appears whole or not at all.
+    files: dict[str, str]
+    skipped: dict[str, str]
+    findings: list[Finding]
+
+
+def export_network(
+    source: Source, to: Path, formats: Sequence[Format], data: ImageData | None, force: bool = False
+) -> Exported:
+    """Write a network to a folder in several formats, and check them in a fresh process without this package.
+
+    The folder appears whole or not at all. `data` are the images that the network was trained on, if they are at hand.
 
     Raises:
-        StudyError: the trial has no weights: only members of the front keep theirs.
         UsageError: the folder exists (with `force`: and holds something else than an earlier export).
         StorageError: the folder cannot be written.
-        BsconvNasError: the check failed.
+        BsconvNasError: a format cannot be written, or the check found a difference.
     """
-    arch, weights = record.arch_spec(), study.weights_path(record.number)
-    if arch is None or weights is None or not weights.is_file():
-        kept = ", ".join(str(member.number) for member in study.front())
-        raise StudyError(
-            f"trial {record.number} has no weights: only members of the front keep theirs; "
-            f"choose one of {kept or '(none yet)'}"
-        )
-    if to.exists() and (not to.is_dir() or any(to.iterdir())) and not force:
-        raise UsageError(f"{to} exists and is not an empty folder; choose another --to, or --force to replace it")
-    strange = sorted(path.name for path in to.iterdir() if path.name not in _REPLACEABLE) if to.is_dir() else []
-    if strange:
-        raise UsageError(f"{to} is no earlier export: it holds {strange[0]!r}; choose another --to")
+    check_target(to, force)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as scratch:
             folder = Path(scratch) / "export"
             folder.mkdir()
-            _write_files(arch, weights, folder)
-            check_export(arch, weights, folder)
+            exported = _write(source, folder, formats, data)
+            problems = [f"{row['file']}: {problem}" for row in exported.findings for problem in row["problems"]]
+            if problems:
+                raise BsconvNasError(f"the export is not the network: {problems[0]}; nothing was written")
             if to.exists():
-                shutil.rmtree(to) if to.is_dir() and not to.is_symlink() else to.unlink()
+                to.rename(Path(scratch) / "before")
             folder.rename(to)
     except OSError as error:
         raise StorageError(f"cannot write {to}: {error.strerror}; choose another --to") from error
-    return FILES
+    return exported
 
 
-def _write_files(arch: ArchSpec, weights: Path, folder: Path) -> None:
-    network = build(arch)
-    load_weights(weights, network)
-    (folder / "arch.json").write_text(json.dumps(arch.to_dict(), indent=1) + "\n")
-    (folder / "model.py").write_text(model_py(arch))
-    save_weights(folder / "model.safetensors", network)
+def check_target(to: Path, force: bool) -> None:
+    """Refuse a folder that must not be written to.
+
+    Raises:
+        UsageError: it exists and is not empty (with `force`: and is no earlier export).
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())) and not force:
+        raise UsageError(f"{to} exists and is not an empty folder; choose another --to, or --force to replace it")
+    strange = sorted(path.name for path in to.iterdir() if path.name not in _REPLACEABLE) if to.is_dir() else []
+    if strange:
+        raise UsageError(f"{to} is no earlier export: it holds {strange[0]!r}; choose another --to")
+
+
+def _write(source: Source, folder: Path, formats: Sequence[Format], data: ImageData | None) -> Exported:
+    images = export_images(data, source.image_size, source.in_channels)
+    network = source.network.cpu().eval()
+    with torch.no_grad():
+        checks = {"images": images.check, "logits": network(as_images(images.check))}
+    _write_model(source, folder)
+    compact = folded(network)
+    written, skipped = _write_formats(compact, images, folder, formats)
+    manifest = _manifest(source, compact, written, skipped)
+    if any(row.name == "int8" for row in written):
+        file = FORMATS["int8"].file
+        checks[f"logits.{file}"] = LOADERS[file](folder / file)(as_images(images.check))
+        manifest["int8"] = _int8_accuracy(source, folder / file, images)
+    save_tensors(folder / "check.safetensors", checks)
+    _write_json(folder / "export.json", manifest)
+    _write_json(folder / "preprocess.json", _preprocessing(source))
+    (folder / "MODEL_CARD.md").write_text(model_card(source, manifest, written))
+    shutil.copy(PROGRAM, folder / "verify.py")
+    files = {**FILES, **{row.file: row.meaning for row in written}}
+    return Exported(files, skipped, verify(folder))
+
+
+def _write_model(source: Source, folder: Path) -> None:
+    if source.arch is not None:
+        text, tensors = model_py(source.arch), dict(source.network.state_dict())
+        arch = source.arch.to_dict()
+    else:
+        text, tensors = plain_model(source.network, source.title)
+        size, classes = list(source.image_size), len(source.classes)
+        arch = {"schema_version": 1, "reference": source.reference, "image_size": size, "num_classes": classes}
+    (folder / "model.py").write_text(text)
+    save_tensors(folder / "model.safetensors", tensors)
+    _write_json(folder / "arch.json", arch)
+
+
+def _write_formats(
+    network: torch.nn.Module, images: ExportImages, folder: Path, formats: Sequence[Format]
+) -> tuple[list[Format], dict[str, str]]:
+    """The formats that were written, and the reasons for the others."""
+    calibration = None if images.calibration is None else as_images(images.calibration)
+    given = inference(network, as_images(images.check), calibration)
+    written: list[Format] = []
+    skipped: dict[str, str] = {}
+    for row in formats:
+        missing = row.missing()
+        if missing:
+            skipped[row.name] = f"needs {', '.join(missing)}; install: pip install {' '.join(missing)}"
+            continue
+        try:
+            row.write(given, folder / row.file)
+            written.append(row)
+        except MissingImagesError:
+            skipped[row.name] = "is calibrated on the study's images, which are not there; give them by --data"
+        except Exception as error:
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise BsconvNasError(f"cannot write {row.file}: {reason}; leave it out by --format") from error
+    return written, skipped
+
+
+def _manifest(
+    source: Source, compact: torch.nn.Module, written: Sequence[Format], skipped: dict[str, str]
+) -> dict[str, Any]:
+    size = (1, source.in_channels, *source.image_size)
+    profile = ModelProfiler(source.network, size)
+    cost = cost_of(source.arch) if source.arch is not None else None
+    promise = {"tolerance": TOLERANCE, "test_top1": source.test_top1, "top1_tolerance": _TOP1_TOLERANCE}
+    forms: dict[str, dict[str, Any]] = {file: dict(promise) for file in ("model.py", *(row.file for row in written))}
+    if FORMATS["int8"].file in forms:
+        forms[FORMATS["int8"].file] |= {"tolerance": _INT8_TOLERANCE, "test_top1": None}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "title": source.title,
+        "arch_id": source.arch.arch_id if source.arch is not None else None,
+        "reference": source.reference,
+        "input_size": [source.in_channels, *source.image_size],
+        "num_classes": source.arch.num_classes if source.arch is not None else len(source.classes),
+        "macs": cost.macs if cost is not None else profile.total_macs,
+        "params": cost.params if cost is not None else profile.total_parameter_count,
+        "macs_inference": ModelProfiler(compact, size).total_macs,
+        "forms": forms,
+        "skipped": skipped,
+        "accuracies": [
+            {"what": accuracy.what, "top1": accuracy.top1, "interval": accuracy.interval}
+            for accuracy in source.accuracies
+        ],
+        "provenance": dict(source.provenance),
+    }
+
+
+def _int8_accuracy(source: Source, path: Path, images: ExportImages) -> dict[str, Any]:
+    assert images.measured is not None and images.labels is not None, "it was calibrated on images"  # noqa: PT018
+    with torch.no_grad():
+        floating = accuracy(source.network, images.measured, images.labels)
+    return {
+        "images": len(images.labels),
+        "top1": accuracy(LOADERS[path.name](path), images.measured, images.labels),
+        "float32_top1": floating,
+    }
+
+
+def _preprocessing(source: Source) -> dict[str, Any]:
+    height, width = source.image_size
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "image_size": [height, width],
+        "steps": [
+            "turn upright by EXIF, convert to RGB",
+            f"shorter side to {min(height, width)} px (bilinear, antialiased), centre square",
+            "divide by 255: float32 in [0, 1], channels first",
+        ],
+        "normalisation": "part of the network",
+        "classes": list(source.classes),
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")

@@ -103,7 +103,16 @@ def save_weights(path: Path, network: nn.Module) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    _write(path, dict(network.state_dict()), {})
+    save_tensors(path, dict(network.state_dict()))
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors by name.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    _write(path, tensors, {})
 
 
 def load_weights(path: Path, network: nn.Module) -> None:

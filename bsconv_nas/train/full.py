@@ -1,7 +1,7 @@
 """A full training of one network: resumable, its best weights kept by validation, tested once at the end."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from bsconv_nas.arch import ArchSpec
 from bsconv_nas.data import ImageData, TestData
+from bsconv_nas.data.images import Images, Labels
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import write_atomic
@@ -21,6 +23,8 @@ from bsconv_nas.train.loop import TensorData, evaluate_top1, train
 from bsconv_nas.train.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, LOG, RESULT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "result.json"
+NETWORK = "network.json"
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class TrainingResult:
 
 
 class FullTraining:
-    """Trains a network into a folder: checkpoint, log.csv, weights of the best epoch, result.json.
+    """Trains a network into a folder: checkpoint, log.csv, network.json, weights of the best epoch, result.json.
 
     The best epoch is that of the highest validation accuracy, the latest of equal ones. The test part is only asked
     for by `finish`.
@@ -70,12 +74,12 @@ class FullTraining:
     @property
     def key(self) -> str:
         """What the training is made of; a folder holds one training."""
-        return f"{self.model} {self.seed} {self.data.fingerprint} {self.recipe.model_dump_json()}"
+        return training_key(self.model, self.seed, self.data, self.recipe)
 
     @property
     def best(self) -> EpochResult:
         """The epoch whose weights are kept."""
-        return max(self.results, key=lambda result: (result.top1, result.epoch))
+        return best_epoch(self.results)
 
     def run(self) -> Iterator[EpochResult]:
         """Train, yielding after each epoch; epochs of an earlier run are yielded again.
@@ -88,6 +92,7 @@ class FullTraining:
         arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
         tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))
         checkpoint = self.folder / CHECKPOINT
+        write_atomic(self.folder / NETWORK, json.dumps(self._description(), indent=1) + "\n")
         for result in train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best):
             self.results.append(result)
             self._write_log()
@@ -97,8 +102,7 @@ class FullTraining:
         """Read the test part, test the best weights, write `result.json`."""
         load_weights(self.folder / WEIGHTS, self.network)
         test = load_test()
-        images, labels = (shared_tensor(np.asarray(part)).to(self.device) for part in (test.images, test.labels))
-        top1 = evaluate_top1(self.network, images, labels)
+        top1 = top1_on(self.network, test.images, test.labels, self.device)
         result = TrainingResult(
             model=self.model,
             key=self.key,
@@ -107,13 +111,30 @@ class FullTraining:
             best_epoch=self.best.epoch,
             val_top1=self.best.top1,
             test_top1=top1,
-            test_interval=binomial_interval(top1, len(images)),
-            test_images=len(images),
+            test_interval=binomial_interval(top1, len(test.images)),
+            test_images=len(test.images),
             seconds=round(sum(r.metrics["seconds"] for r in self.results), 2),
         )
         write_atomic(self.folder / RESULT, json.dumps(asdict(result), indent=1) + "\n")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         return result
+
+    def _description(self) -> dict[str, Any]:
+        """What is needed to build the network again, and what it was trained on."""
+        arch = getattr(self.network, "arch", None)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "model": self.model,
+            "arch": arch.to_dict() if isinstance(arch, ArchSpec) else None,
+            "image_size": list(self.data.image_size),
+            "classes": list(self.data.classes),
+            "data": self.data.name,
+            "data_fingerprint": self.data.fingerprint,
+            "train_images": len(self.data.train_images),
+            "val_images": len(self.data.val_images),
+            "seed": self.seed,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
 
     def _keep_best(self, result: EpochResult, network: nn.Module) -> None:
         # Called before the checkpoint is written: after a crash in between the epoch is trained again, to the same end.
@@ -148,6 +169,22 @@ def _read_result(path: Path) -> TrainingResult | None:
         return TrainingResult(**data)
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def training_key(model: str, seed: int, data: ImageData, recipe: Recipe) -> str:
+    """What a training is made of: only the same training may go on from its checkpoint."""
+    return f"{model} {seed} {data.fingerprint} {recipe.model_dump_json()}"
+
+
+def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
+    """The epoch of the highest validation accuracy, the latest of equal ones: its weights are kept."""
+    return max(results, key=lambda result: (result.top1, result.epoch))
+
+
+def top1_on(network: nn.Module, images: Images, labels: Labels, device: str) -> float:
+    """Accuracy on images uint8 (N, H, W, 3) and labels (N,)."""
+    tensors = (shared_tensor(np.asarray(part)).to(device) for part in (images, labels))
+    return evaluate_top1(network.to(device), *tensors)
 
 
 def default_device() -> str:

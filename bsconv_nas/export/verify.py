@@ -1,0 +1,80 @@
+"""The proof of an export: a fresh process without this package runs every form and compares."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bsconv_nas.arch import ArchSpec
+from bsconv_nas.cost import cost_of
+from bsconv_nas.data import TestData
+from bsconv_nas.errors import BsconvNasError, UsageError
+
+PROGRAM = Path(__file__).with_name("verify_program.py")
+
+Finding = dict[str, Any]
+
+
+def verify(folder: Path, test: TestData | None = None) -> list[Finding]:
+    """Check an exported folder: outputs of every form, MACs, parameters and, with `test`, accuracies.
+
+    A finding is a row with `file` and `problems` (in words; none: as promised); see `verify_program`.
+
+    Raises:
+        UsageError: not an exported folder.
+        BsconvNasError: the check itself does not run.
+    """
+    manifest = read_manifest(folder)
+    with tempfile.TemporaryDirectory() if test is not None else nullcontext() as scratch:
+        arguments = [str(folder.absolute()), "--json"]
+        if test is not None and scratch is not None:
+            path = Path(scratch) / "test.npz"
+            np.savez(path, images=test.images, labels=test.labels)
+            arguments += ["--test", str(path)]
+        rows = _run(arguments, folder)
+    rows[0]["problems"] += _cost_problems(folder, manifest)
+    return rows
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """`export.json` of a folder.
+
+    Raises:
+        UsageError: not an exported folder.
+    """
+    try:
+        manifest = json.loads((folder / "export.json").read_text())
+        assert isinstance(manifest["forms"], dict), "a damaged file"
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise UsageError(f"{folder} is no exported network: it has no valid export.json") from error
+    return manifest
+
+
+def _run(arguments: list[str], folder: Path) -> list[Finding]:
+    command = [sys.executable, "-P", "-W", "ignore", str(PROGRAM), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise BsconvNasError(f"the check of {folder} does not run: {reason}") from error
+
+
+def _cost_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    """What arch.json costs by the closed form, against what is written down; references have none."""
+    try:
+        found = json.loads((folder / "arch.json").read_text())
+        if "reference" in found:
+            return []
+        cost = cost_of(ArchSpec.from_dict(found))
+    except (OSError, ValueError) as error:
+        return [f"arch.json cannot be read: {str(error).splitlines()[0]}"]
+    pairs = {"macs": cost.macs, "params": cost.params}
+    return [
+        f"{key} of arch.json is {value}, not {manifest[key]}" for key, value in pairs.items() if manifest[key] != value
+    ]

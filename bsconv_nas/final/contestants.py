@@ -1,0 +1,104 @@
+"""Who is trained fully: the best of the front under each budget, the best of a random arm, the nearest references."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bsconv_nas.arch import ArchSpec
+from bsconv_nas.errors import StudyError, UsageError
+from bsconv_nas.final.nearest import NamedCost, nearest_references
+from bsconv_nas.study import Study, TrialRecord, front_of
+from bsconv_nas.units import format_amount
+
+Kind = Literal["searched", "random", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A network of the comparison. `arch` is None for a reference, which `name` then builds."""
+
+    kind: Kind
+    name: str
+    budget: float
+    macs: int
+    params: int
+    trial: int | None = None
+    brief_val_top1: float | None = None
+    arch: ArchSpec | None = None
+
+    @property
+    def identity(self) -> str:
+        """What the network is, whatever the study calls it."""
+        return self.name if self.arch is None else self.arch.arch_id
+
+
+def default_budgets(study: Study) -> list[float]:
+    """The MACs of the study's best network: a budget beyond it would only favour the references.
+
+    Raises:
+        StudyError: no trial is complete.
+    """
+    best = study.best()
+    if best is None:
+        raise StudyError(f"study {study.name!r} has no complete trial yet; run its search again")
+    return [best.cost["macs"]]
+
+
+def choose(
+    study: Study, budgets: Sequence[float], top: int, image_size: tuple[int, int], arm: Study | None = None
+) -> list[Contestant]:
+    """The contestants of all budgets, each network once: under the smallest budget that it is chosen for.
+
+    Raises:
+        StudyError: a study without networks; nothing of the front is within a budget.
+        UsageError: `top` or a budget below 1.
+    """
+    if top < 1:
+        raise UsageError(f"--top is {top}; allowed: at least 1")
+    found: dict[str, Contestant] = {}
+    for budget in sorted(budgets):
+        for contestant in _under(study, budget, top, image_size, arm):
+            found.setdefault(contestant.identity, contestant)
+    order: dict[Kind, int] = {"searched": 0, "random": 1, "reference": 2}
+    return sorted(found.values(), key=lambda contestant: (order[contestant.kind], contestant.macs))
+
+
+def _under(
+    study: Study, budget: float, top: int, image_size: tuple[int, int], arm: Study | None
+) -> Iterator[Contestant]:
+    members = [record for record in study.front() if record.cost["macs"] <= budget]
+    if not members:
+        least = min((record.cost["macs"] for record in study.front()), default=0)
+        raise StudyError(
+            f"no network of the front of {study.name!r} is within {format_amount(budget)} MACs; "
+            f"the smallest has {format_amount(least)}: choose another --at"
+        )
+    classes = 0
+    for record in members[-top:]:
+        contestant = _of_trial("searched", f"trial-{record.number}", record, budget)
+        assert contestant.arch is not None, "trials of a space of networks have one"
+        classes = contestant.arch.num_classes
+        yield contestant
+    if arm is not None:
+        yield from _best_of_arm(arm, len(study.records), budget)
+    for reference in nearest_references(budget, image_size, classes):
+        yield _of_reference(reference, budget)
+
+
+def _best_of_arm(arm: Study, trials: int, budget: float) -> Iterator[Contestant]:
+    """The best of the arm's first `trials` trials, so that it cost no more trainings than the study."""
+    members = [r for r in front_of(arm.records[:trials], arm.limits) if r.cost["macs"] <= budget]
+    if members:
+        yield _of_trial("random", f"{arm.name}-trial-{members[-1].number}", members[-1], budget)
+
+
+def _of_trial(kind: Kind, name: str, record: TrialRecord, budget: float) -> Contestant:
+    arch = record.arch_spec()
+    if arch is None:
+        raise StudyError("a study of a space of its own has no networks to train; evaluate its best points yourself")
+    macs, params = int(record.cost["macs"]), int(record.cost["params"])
+    return Contestant(kind, name, budget, macs, params, record.number, record.top1, arch)
+
+
+def _of_reference(reference: NamedCost, budget: float) -> Contestant:
+    return Contestant("reference", reference.name, budget, reference.macs, reference.params)

@@ -1,0 +1,154 @@
+"""The table of a final comparison, as data, Markdown and CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from bsconv_nas.files import write_atomic
+from bsconv_nas.final.contestants import Contestant
+from bsconv_nas.final.records import FinalRecord
+from bsconv_nas.intervals import binomial_interval, mean_interval
+from bsconv_nas.units import MACS_LABEL, format_amount
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One network. Accuracies are fractions; `test_top1` has one per seed, `interval` is the one at 95 %."""
+
+    kind: str
+    name: str
+    trial: int | None
+    budget: float | None
+    macs: int
+    params: int
+    brief_val_top1: float | None
+    test_top1: list[float]
+    mean: float
+    std: float
+    interval: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalResults:
+    """What `results.json` holds.
+
+    `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks.
+    """
+
+    epochs: int
+    seeds: list[int]
+    data: str
+    rank_correlation: float | None
+    rows: list[Row]
+
+    def to_dict(self) -> dict[str, object]:
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    def to_csv(self) -> str:
+        """One row per network with a header; accuracies of the seeds are separated by spaces."""
+        stream = io.StringIO()
+        rows = [{**asdict(row), "test_top1": " ".join(f"{v:.6f}" for v in row.test_top1)} for row in self.rows]
+        for row in rows:
+            row["interval_low"], row["interval_high"] = row.pop("interval")
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return stream.getvalue()
+
+    def to_markdown(self) -> str:
+        """The table with a caption that says how it was made."""
+        lines = ["| " + " | ".join(HEADERS) + " |", "|---|---|---:|---:|---:|---:|---:|---:|"]
+        lines += ["| " + " | ".join(cells(row)) + " |" for row in self.rows]
+        return "\n".join([*lines, "", *self.notes()]) + "\n"
+
+    def notes(self) -> list[str]:
+        """What a reader of the table must know, in lines."""
+        count = len(self.seeds)
+        interval = "over the test images" if count == 1 else f"Student's, over {count} seeds"
+        wide = ", which is wide for so few" if 1 < count < 5 else ""
+        notes = [
+            f"{self.data}; every network trained for {self.epochs} epochs by the same recipe; the epoch kept is the "
+            "best by validation, and the test part was read once, after all trainings. "
+            f"Interval: 95 %, {interval}{wide}."
+        ]
+        if self.rank_correlation is not None:
+            notes.append(f"Rank correlation of brief and full accuracy (Spearman): {self.rank_correlation:.2f}.")
+        return [*notes, f"{MACS_LABEL}."]
+
+    def write(self, folder: Path) -> None:
+        """Write results.json, results.md and results.csv.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        write_atomic(folder / "results.md", self.to_markdown())
+        write_atomic(folder / "results.csv", self.to_csv())
+        write_atomic(folder / "results.json", json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+HEADERS = ("", "network", "budget", "MACs", "params", "brief val", "test top-1", "95 % interval")
+
+
+def cells(row: Row) -> list[str]:
+    """A row as text, in the order of `HEADERS`."""
+    deviation = f" ± {100 * row.std:.2f}" if len(row.test_top1) > 1 else ""
+    low, high = row.interval
+    return [
+        row.kind,
+        row.name,
+        format_amount(row.budget) if row.budget is not None else "",
+        format_amount(row.macs),
+        format_amount(row.params),
+        "" if row.brief_val_top1 is None else f"{100 * row.brief_val_top1:.2f} %",
+        f"{100 * row.mean:.2f}{deviation} %",
+        f"{100 * low:.2f} to {100 * high:.2f} %",
+    ]
+
+
+def summarise(
+    contestants: Sequence[Contestant], records: Sequence[FinalRecord], epochs: int, seeds: Sequence[int], data: str
+) -> FinalResults:
+    """The results of trainings that are tested; a contestant of which every training failed is left out."""
+    rows: list[Row] = []
+    for contestant in contestants:
+        own = sorted((r for r in records if r.name == contestant.name), key=lambda record: record.seed)
+        if own:
+            rows.append(_row(contestant, own))
+    return FinalResults(epochs, list(seeds), data, _rank_correlation(rows), rows)
+
+
+def _row(contestant: Contestant, records: Sequence[FinalRecord]) -> Row:
+    tested = [record.test_top1 for record in records if record.test_top1 is not None]
+    several = len(tested) > 1
+    interval = mean_interval(tested) if several else binomial_interval(tested[0], records[0].test_images)
+    return Row(
+        kind=contestant.kind,
+        name=contestant.name,
+        trial=contestant.trial,
+        budget=contestant.budget,
+        macs=contestant.macs,
+        params=contestant.params,
+        brief_val_top1=contestant.brief_val_top1,
+        test_top1=tested,
+        mean=fmean(tested),
+        std=stdev(tested) if several else 0.0,
+        interval=list(interval),
+    )
+
+
+def _rank_correlation(rows: Sequence[Row]) -> float | None:
+    pairs = [(row.brief_val_top1, row.mean) for row in rows if row.brief_val_top1 is not None]
+    brief, full = {pair[0] for pair in pairs}, {pair[1] for pair in pairs}
+    if len(pairs) < 3 or len(brief) < 2 or len(full) < 2:  # undefined where one side is constant
+        return None
+    from scipy.stats import spearmanr
+
+    found: Any = spearmanr([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    return float(found.statistic)
