@@ -15,6 +15,7 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import write_atomic
 from bsconv_nas.intervals import binomial_interval
+from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.checkpoint import load_weights, save_weights
 from bsconv_nas.train.evaluator import shared_tensor
 from bsconv_nas.train.loop import TensorData, evaluate_top1, train
@@ -70,7 +71,7 @@ class FullTraining:
     @property
     def key(self) -> str:
         """What the training is made of; a folder holds one training."""
-        return f"{self.model} {self.seed} {self.data.fingerprint} {self.recipe.model_dump_json()}"
+        return f"{self.model} {self.seed} {self.data.fingerprint} {self.recipe.identity}"
 
     @property
     def best(self) -> EpochResult:
@@ -84,6 +85,7 @@ class FullTraining:
             TrainingError: the loss is not finite.
             StorageError: the folder cannot be written.
         """
+        keep_freed_memory()
         data = self.data
         arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
         tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))
@@ -98,7 +100,7 @@ class FullTraining:
         load_weights(self.folder / WEIGHTS, self.network)
         test = load_test()
         images, labels = (shared_tensor(np.asarray(part)).to(self.device) for part in (test.images, test.labels))
-        top1 = evaluate_top1(self.network, images, labels)
+        top1 = evaluate_top1(self.network, images, labels, self.recipe.precision)
         result = TrainingResult(
             model=self.model,
             key=self.key,
