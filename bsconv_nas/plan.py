@@ -17,6 +17,7 @@ from bsconv_nas.space_file import find_space, space_for_images
 from bsconv_nas.study.settings import SearchSettings
 from bsconv_nas.toml_files import check_toml
 from bsconv_nas.train.evaluator import TrainingEvaluator
+from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import Recipe, default_recipe
 from bsconv_nas.units import format_amount, parse_duration
 
@@ -67,7 +68,8 @@ class Plan:
         height, width = self.data.image_size
         return {
             "images": f"{height}x{width}, {self.data.fingerprint}",  # by content: a folder may move
-            "training": self.recipe.model_dump_json(),
+            "training": self.recipe.model_dump_json(exclude={"precision"}),
+            "precision": self.recipe.precision,
         }
 
 
@@ -79,15 +81,16 @@ def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None
     """
     space = _space(settings.space, data)
     limits = Limits(settings.limits)
+    machine = resources(settings)
     return Plan(
         settings=settings,
         name=name or default_name(data.name, space.name, limits),
         data=data,
         space=space,
         limits=limits,
-        recipe=_recipe(settings, data),
+        recipe=_recipe(settings, data, machine.device),
         sampler=settings.sampler or DEFAULT_SAMPLER,
-        resources=resources(settings),
+        resources=machine,
         seconds=parse_duration(settings.time, "--time") if settings.time else None,
         epoch_timeout=_epoch_timeout(settings),
     )
@@ -140,11 +143,12 @@ def _space(name: str | None, data: ImageData) -> ArchSpace:
     return ArchSpace(definition, data.image_size, data.num_classes)
 
 
-def _recipe(settings: SearchSettings, data: ImageData) -> Recipe:
+def _recipe(settings: SearchSettings, data: ImageData, device: str) -> Recipe:
     dataset = find_dataset(settings.data)
     epochs = settings.epochs or dataset.epochs
     count, side = len(data.train_images), min(data.image_size)
-    return default_recipe(count, side, dataset.flip, epochs, settings.train_fraction)
+    precision = settings.precision or fastest_precision(device)
+    return default_recipe(count, side, dataset.flip, epochs, settings.train_fraction, precision)
 
 
 def _epoch_timeout(settings: SearchSettings) -> float | None:

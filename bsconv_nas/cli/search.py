@@ -62,6 +62,14 @@ def search(
             rich_help_panel=_BUDGET,
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="float32 or bfloat16, of products and activations. (default: the faster on this machine)",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -217,6 +225,7 @@ def search(
         "time": time,
         "epochs": epochs,
         "train_fraction": train_fraction,
+        "precision": precision,
         "workers": workers,
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,

@@ -39,6 +39,13 @@ def train(
     alpha: Annotated[
         float | None, typer.Option(help="Weight of the BSConv-S regulariser. (default: of the recipe)")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="float32 or bfloat16, of products and activations. (default: the faster on this machine)",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights and data order.")] = 0,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="Folder of the training. (default: runs/...)")
@@ -53,6 +60,7 @@ def train(
     from bsconv_nas.data import find_dataset, load_search_data, load_test_data
     from bsconv_nas.plan import slug
     from bsconv_nas.train.full import FullTraining, default_device, finished_result
+    from bsconv_nas.train.precision import fastest_precision
     from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
 
     if recipe not in FULL_RECIPES:
@@ -63,6 +71,7 @@ def train(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "orthonormal_alpha": alpha,
+        "precision": precision or (fastest_precision(default_device()) if recipe == "modern" else None),
     }
     chosen = _changed(FULL_RECIPES[recipe], {k: v for k, v in changes.items() if v is not None}, Recipe)
     target = find_target(network, directory=directory)

@@ -15,6 +15,7 @@ from bsconv_nas.final.results import FinalResults, summarise
 from bsconv_nas.study.settings import StudyFile
 from bsconv_nas.train.checkpoint import load_weights
 from bsconv_nas.train.full import default_device, top1_on
+from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
 
 RECIPE = "modern"
@@ -79,7 +80,11 @@ def full_recipe(data: ImageData, source: str | None, epochs: int | None) -> Reci
     if epochs is not None and not 1 <= epochs <= 10_000:
         raise UsageError(f"--epochs is {epochs}; allowed: 1 to 10000")
     recipe = FULL_RECIPES[RECIPE]
-    changes = {"epochs": epochs or recipe.epochs, "flip": find_dataset(source).flip}
+    changes = {
+        "epochs": epochs or recipe.epochs,
+        "flip": find_dataset(source).flip,
+        "precision": fastest_precision(default_device()),
+    }
     return recipe.model_copy(update=changes).for_data(len(data.train_images), min(data.image_size))
 
 

@@ -27,7 +27,9 @@ def open_optuna_study(storage: BaseStorage, name: str, facts: Mapping[str, Any])
     if name in optuna.get_all_study_names(storage):
         study = existing_study(storage, name)
         _refuse_foreign(study)
-        _refuse_changes(name, expected, study.user_attrs)
+        # A study from before the precision was recorded was trained in float32.
+        older = {"precision": "float32"} if "schema_version" in study.user_attrs else {}
+        _refuse_changes(name, expected, {**older, **study.user_attrs})
     else:
         study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS)
     # A driver that died in the middle of creating a study leaves some of this unset.

@@ -20,8 +20,8 @@ _PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "sc
 class SearchSettings(TomlModel):
     """What a user may set for `search`; None or absent means the default, chosen when the search starts.
 
-    `limits` are upper bounds by cost name. `time` and `epoch_timeout` are durations such as "1h30m". `warm_start` names a
-    study on disk.
+    `limits` are upper bounds by cost name. `time` and `epoch_timeout` are durations such as "1h30m". `warm_start` names
+    a study on disk.
     """
 
     data: str | None = None
@@ -32,6 +32,7 @@ class SearchSettings(TomlModel):
     time: str | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     train_fraction: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
+    precision: Literal["float32", "bfloat16"] | None = None
     workers: Annotated[int, Field(ge=0, le=4096)] | None = None
     cpus_per_trial: Annotated[float, Field(gt=0, strict=False)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0, strict=False)] | None = None

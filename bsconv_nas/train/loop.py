@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,8 @@ from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.nn.bsconv import orthonormal_loss
 from bsconv_nas.train.augment import as_input, training_batches
 from bsconv_nas.train.checkpoint import TrainingState, load_checkpoint, restore, save_checkpoint
-from bsconv_nas.train.recipe import Recipe
+from bsconv_nas.train.precision import forward_pass
+from bsconv_nas.train.recipe import Precision, Recipe
 
 _EVALUATION_BATCH = 512
 
@@ -69,7 +69,7 @@ def train(
     for epoch in range(len(results), recipe.epochs):
         started = time.perf_counter()
         loss = _train_epoch(state, data, recipe, seed, epoch)
-        top1 = evaluate_top1(state.evaluated, data.val_images, data.val_labels)
+        top1 = evaluate_top1(state.evaluated, data.val_images, data.val_labels, recipe.precision)
         seconds = time.perf_counter() - started
         results.append(EpochResult(epoch + 1, recipe.epochs, top1, {"train_loss": loss, "seconds": seconds}))
         if on_epoch is not None:
@@ -79,11 +79,11 @@ def train(
         yield results[-1]
 
 
-def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision = "float32") -> float:
     """Share of images uint8 (N, H, W, C) whose highest logit is their label."""
     network.eval()
     correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    with torch.inference_mode(), _autocast(images.device):
+    with torch.inference_mode(), forward_pass(images.device, precision):
         for start in range(0, len(images), _EVALUATION_BATCH):
             logits = network(as_input(images[start : start + _EVALUATION_BATCH]))
             correct += (logits.argmax(1) == labels[start : start + _EVALUATION_BATCH]).sum()
@@ -105,7 +105,7 @@ def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: i
         rate = recipe.learning_rate_at(epoch * steps_per_epoch + step, recipe.epochs * steps_per_epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with _autocast(device):
+        with forward_pass(device, recipe.precision):
             logits = network(images)
             loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         (loss + orthonormal_loss(network, recipe.orthonormal_alpha)).backward()
@@ -148,8 +148,3 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     return torch.optim.SGD(
         groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True
     )
-
-
-def _autocast(device: torch.device):
-    # Only on CUDA: on CPUs the strided depthwise backward is many times slower in bfloat16.
-    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()

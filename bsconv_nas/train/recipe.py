@@ -6,6 +6,8 @@ from pydantic import BeforeValidator, Field
 
 from bsconv_nas.toml_files import TomlModel
 
+Precision = Literal["float32", "bfloat16"]
+
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
@@ -35,6 +37,12 @@ class Recipe(TomlModel):
     orthonormal_alpha: Annotated[float, Field(ge=0)] = 0.1  # weight of the BSConv-S regulariser, as in the paper
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 4  # pixels of random shift in each direction
     flip: bool = True  # mirror half of the images, left to right
+    precision: Precision = "float32"  # of products and activations; weights and statistics are float32 always
+
+    @property
+    def identity(self) -> str:
+        """Text that tells recipes apart; float32 goes without saying, as before there was a choice."""
+        return self.model_dump_json(exclude={"precision"} if self.precision == "float32" else None)
 
     def steps_per_epoch(self, images: int) -> int:
         """Batches of an epoch over a training part of `images` images; at least 1."""
@@ -66,9 +74,17 @@ class Recipe(TomlModel):
         return self.learning_rate * (steps - position) / (steps - rising)
 
 
-def default_recipe(images: int, image_size: int, flip: bool, epochs: int, train_fraction: float = 1.0) -> Recipe:
+def default_recipe(
+    images: int,
+    image_size: int,
+    flip: bool,
+    epochs: int,
+    train_fraction: float = 1.0,
+    precision: Precision = "float32",
+) -> Recipe:
     """The recipe of brief trainings on `images` images of `image_size` pixels."""
-    return Recipe(epochs=epochs, train_fraction=train_fraction, flip=flip).for_data(images, image_size)
+    recipe = Recipe(epochs=epochs, train_fraction=train_fraction, flip=flip, precision=precision)
+    return recipe.for_data(images, image_size)
 
 
 # Recipes of full trainings, for `train --recipe NAME`. `seed` is that of the original bsconv library's script; its

@@ -34,3 +34,9 @@ def test_there_is_a_recipe_for_all_data(images: int, size: int) -> None:
     assert recipe.batch_size == 8 or images >= 16 * recipe.batch_size
     assert 1 <= recipe.crop_padding <= max(1, size // 8)
     assert recipe.steps_per_epoch(images) >= 1
+
+
+def test_float32_has_the_identity_of_recipes_before_there_was_a_choice() -> None:
+    assert "precision" not in Recipe().identity
+    assert "precision" in Recipe(precision="bfloat16").identity
+    assert Recipe().identity != Recipe(epochs=9).identity

@@ -79,18 +79,21 @@ def test_one_evaluator_trains_job_after_job_alike(digits: ImageData) -> None:
     assert curve(evaluator.run(job())) == first
 
 
-@pytest.mark.parametrize("interrupted_after", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("interrupted_after", "precision"), [(1, "float32"), (2, "float32"), (3, "float32"), (1, "bfloat16")]
+)
 def test_a_resumed_training_ends_bit_for_bit_as_an_uninterrupted_one(
-    digits: ImageData, tmp_path: Path, interrupted_after: int
+    digits: ImageData, tmp_path: Path, interrupted_after: int, precision: str
 ) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    expected = curve(TrainingEvaluator(digits, recipe(digits)).run(job(whole)))
-    running = TrainingEvaluator(digits, recipe(digits)).run(job(halves))
+    chosen = recipe(digits, precision=precision)
+    expected = curve(TrainingEvaluator(digits, chosen).run(job(whole)))
+    running = TrainingEvaluator(digits, chosen).run(job(halves))
     for _ in range(interrupted_after):
         next(running)
     running.close()  # type: ignore[attr-defined]
     torch.manual_seed(12345)  # whatever a new process begins with
-    assert curve(TrainingEvaluator(digits, recipe(digits)).run(job(halves))) == expected
+    assert curve(TrainingEvaluator(digits, chosen).run(job(halves))) == expected
     assert (halves / "w.st").read_bytes() == (whole / "w.st").read_bytes()
 
 

@@ -1,0 +1,129 @@
+"""The fastest precision of a machine, and the context of a forward pass in it."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, batch_norm, hardtanh
+from torch.overrides import TorchFunctionMode
+
+from bsconv_nas.train.fast_activation import ClampInPlace
+from bsconv_nas.train.fast_average import GlobalAverage
+from bsconv_nas.train.fast_depthwise import Depthwise, Pair, is_slow
+from bsconv_nas.train.fast_norm import NarrowBatchNorm, is_narrow
+from bsconv_nas.train.recipe import Precision
+
+
+def fastest_precision(device: str) -> Precision:
+    """bfloat16 where the hardware multiplies in it: GPUs since Ampere, CPUs with AVX512-BF16 or AMX; else float32."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return "bfloat16"  # of a cluster's workers, which this machine knows nothing about
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "float32"
+
+
+@contextmanager
+def forward_pass(device: torch.device, precision: Precision) -> Generator[None]:
+    """Within it products run in `precision`, and on CPUs gradients take the fast routes."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        if device.type == "cpu":
+            with _FastRoutes():
+                yield
+        else:
+            yield
+
+
+class _FastRoutes(TorchFunctionMode):
+    """Sends layers whose stock gradients are slow on CPUs through ours, whatever network they are part of."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        route = _ROUTES.get(func, func) if torch.is_grad_enabled() else func
+        return route(*args, **(kwargs or {}))
+
+
+def _conv2d(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = (1, 1),
+    padding: Pair | str = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    if bias is not None or isinstance(padding, str) or not is_slow(images, weight, stride, dilation, groups):
+        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
+    if torch.is_autocast_enabled("cpu"):
+        images, weight = images.bfloat16(), weight.bfloat16()
+    return Depthwise.apply(images, weight, stride, padding)  # type: ignore[return-value]
+
+
+def _batch_norm(
+    images: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if not training or weight is None or bias is None or not is_narrow(images):
+        return batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps)
+    result, mean, variance = NarrowBatchNorm.apply(images, weight, bias, eps)  # type: ignore[misc]
+    if running_mean is not None and running_var is not None:
+        count = images.numel() // images.shape[1]
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(variance * (count / (count - 1)), momentum)
+    return result
+
+
+def _mean(values: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    if values.ndim != 4 or not isinstance(dim, tuple | list) or tuple(dim) != (2, 3):
+        return values.mean(dim, keepdim=keepdim)  # type: ignore[arg-type]
+    average = _global_average(values)
+    return average if keepdim else average.flatten(1)
+
+
+def _pool(images: Tensor, output_size: int | tuple[int | None, int | None]) -> Tensor:
+    if images.ndim != 4 or output_size not in (1, (1, 1)):
+        return adaptive_avg_pool2d(images, output_size)
+    return _global_average(images)
+
+
+def _hardtanh(values: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    if not inplace or values.is_leaf:
+        return hardtanh(values, min_val, max_val, inplace)
+    return ClampInPlace.apply(values, min_val, max_val)  # type: ignore[return-value]
+
+
+def _global_average(images: Tensor) -> Tensor:
+    return GlobalAverage.apply(images)  # type: ignore[return-value]
+
+
+_ROUTES: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.conv2d: _conv2d,
+    batch_norm: _batch_norm,
+    adaptive_avg_pool2d: _pool,
+    Tensor.mean: _mean,
+    hardtanh: _hardtanh,
+}
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return set(line.split())
+    except OSError:
+        pass
+    return set()
