@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bsconv_nas import __version__
-from bsconv_nas.cli import convert, dashboard, export, front, models, profile, search, spaces, studies, train
+from bsconv_nas.cli import convert, dashboard, export, front, models, profile, report, search, spaces, studies, train
 from bsconv_nas.cli.console import fail
 from bsconv_nas.errors import BsconvNasError
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("front")(front.front)
 app.command("dashboard")(dashboard.dashboard)
+app.command("report")(report.report)
 app.command("profile")(profile.profile)
 app.command("export")(export.export)
 app.command("train")(train.train)

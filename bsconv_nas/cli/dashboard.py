@@ -1,7 +1,6 @@
 """`bsconv-nas dashboard`."""
 
 import webbrowser
-from pathlib import Path
 from typing import Annotated
 
 import typer

@@ -18,9 +18,8 @@ from starlette.routing import Route
 from bsconv_nas.dashboard.details import front_choices, trial_details
 from bsconv_nas.dashboard.hub import Hub
 from bsconv_nas.dashboard.security import Guard
-from bsconv_nas.dashboard.source import StudySource
+from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
 from bsconv_nas.errors import BsconvNasError, StudyError
-from bsconv_nas.study.importance import importances_apart
 
 ASSETS = resources.files("bsconv_nas.dashboard") / "assets"
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -57,7 +56,7 @@ class Api:
         self._counting = threading.Lock()
 
     def studies(self, request: Request) -> Response:
-        return _json([{"key": key, "name": self.hub.source(key).name} for key in self.hub.keys()])
+        return _json([{"key": key, "name": self.hub.source(key).name} for key in self.hub.list_keys()])
 
     def snapshot(self, request: Request) -> Response:
         source = self._source(request)
@@ -125,19 +124,6 @@ class Api:
 
     def _source(self, request: Request) -> StudySource:
         return self.hub.source(request.query_params.get("study", ""))
-
-
-def snapshot(source: StudySource) -> dict[str, Any]:
-    """All rows of a study with its facts: what a page starts from."""
-    return {**source.update("", 0), "facts": source.facts, "standing": source.standing(), "final": source.final()}
-
-
-def importance_of(source: StudySource) -> dict[str, float]:
-    """Importances of the genes for accuracy, from the complete trials."""
-    complete = {row.number: row.top1 for row in source.table.rows.values() if row.top1 is not None}
-    latest = sorted(complete)[-1000:]
-    genotypes = source.table.genotypes(latest)
-    return importances_apart([genotypes[n] for n in latest], [complete[n] for n in latest])
 
 
 def asset(name: str) -> Response:

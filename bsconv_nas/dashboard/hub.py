@@ -32,7 +32,7 @@ class Hub:
         self._lock = threading.Lock()
         self._scanned = float("-inf")
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Keys of the studies, the latest first."""
         with self._lock:
             if time.monotonic() - self._scanned > _RESCAN:
@@ -45,7 +45,7 @@ class Hub:
         Raises:
             StudyError: there is none.
         """
-        if key not in self._sources and key not in self.keys():
+        if key not in self._sources and key not in self.list_keys():
             raise StudyError(f"there is no study {key!r} here any more")
         return self._sources[key]
 

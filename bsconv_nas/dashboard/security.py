@@ -1,4 +1,4 @@
-"""Who may read the page: the Host header, a token when it is bound to more than this machine, and what a browser may do.
+"""Who may read the page: the Host header, a token where others can reach it, and what a browser may do.
 
 Without the check of the Host header, any web page could have its visitor's browser read from 127.0.0.1 under a name of
 its own (DNS rebinding).

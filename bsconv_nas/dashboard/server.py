@@ -46,7 +46,8 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.listen(128)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot serve on {host} port {port}: {reason}; choose another --port, 0 takes a free one") from error
+        hint = "choose another --port, 0 takes a free one"
+        raise UsageError(f"cannot serve on {host} port {port}: {reason}; {hint}") from error
     return bound
 
 

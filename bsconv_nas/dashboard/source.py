@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from bsconv_nas.dashboard.references import hand_made, published_curves
 from bsconv_nas.errors import StudyError
+from bsconv_nas.study.importance import MOST_TRIALS, importances_apart
 from bsconv_nas.study.lease import is_searched
 from bsconv_nas.study.locate import find_folder
 from bsconv_nas.study.rows import StudyTable
@@ -129,11 +130,24 @@ class StudySource:
         }
 
     def final(self) -> dict[str, Any] | None:
-        """Results of the full trainings (`final/results.json`); None while there are none. Read when the file changed."""
+        """Results of the full trainings (`final/results.json`), read anew when the file changed; None without."""
         signature = _signature(self.folder / "final" / "results.json")
         if signature != self._final[0]:
             self._final = signature, read_final(self.folder)
         return self._final[1]
+
+
+def snapshot(source: StudySource) -> dict[str, Any]:
+    """All rows of a study with its facts: what a page starts from."""
+    return {**source.update("", 0), "facts": source.facts, "standing": source.standing(), "final": source.final()}
+
+
+def importance_of(source: StudySource) -> dict[str, float]:
+    """Importances of the genes for accuracy, from the complete trials."""
+    complete = {row.number: row.top1 for row in source.table.rows.values() if row.top1 is not None}
+    latest = sorted(complete)[-MOST_TRIALS:]
+    genotypes = source.table.genotypes(latest)
+    return importances_apart([genotypes[n] for n in latest], [complete[n] for n in latest])
 
 
 def read_final(folder: Path) -> dict[str, Any] | None:

@@ -203,14 +203,15 @@ class StudyTable:
             if {"identity", "cost"} <= attributes.get(trial.trial_id, {}).keys()
         ]
 
-    def _of_study(self, query: sa.Select[Any]) -> sa.Select[Any]:
+    def _of_study(self, query: Any) -> Any:
         return query.where(_TRIALS.c.study_id == self._study_id)
 
     def _read_values(self, connection: sa.Connection) -> dict[int, float]:
         joined = _VALUES.join(_TRIALS, _VALUES.c.trial_id == _TRIALS.c.trial_id)
         query = self._of_study(sa.select(_VALUES.c.trial_id, _VALUES.c.value).select_from(joined))
         query = query.where(_VALUES.c.objective == 0, _VALUES.c.trial_id >= self._low)
-        return {trial_id: value for trial_id, value in connection.execute(query)}
+        found: Any = connection.execute(query)
+        return dict(found.all())
 
     def _read_attributes(self, connection: sa.Connection) -> dict[int, dict[str, Any]]:
         joined = _ATTRS.join(_TRIALS, _ATTRS.c.trial_id == _TRIALS.c.trial_id)
@@ -219,7 +220,8 @@ class StudyTable:
         short = _ATTRS.c.key.in_(("cost", "identity", "avoided"))
         curve = sa.and_(_ATTRS.c.key == "curve", _TRIALS.c.state != "COMPLETE")
         found: dict[int, dict[str, Any]] = {}
-        for trial_id, key, value in connection.execute(query.where(_ATTRS.c.trial_id >= self._low, sa.or_(short, curve))):
+        rows: Any = connection.execute(query.where(_ATTRS.c.trial_id >= self._low, sa.or_(short, curve)))
+        for trial_id, key, value in rows:
             found.setdefault(trial_id, {})[key] = json.loads(value)
         return found
 
@@ -234,7 +236,8 @@ class StudyTable:
 def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: Limits) -> Row:
     cost, avoided = attributes["cost"], attributes.get("avoided") or {}
     state = _STATES[trial.state]
-    epoch, epochs, latest = (attributes.get("curve") or [[0, 0, None]])[-1][:3]
+    curve: list[list[Any]] = attributes.get("curve") or [[0, 0, None]]
+    epoch, epochs, latest = curve[-1][:3]
     return Row(
         number=trial.number,
         state=str(state),
