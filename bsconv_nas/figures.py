@@ -1,6 +1,7 @@
 """Figures for papers and slides: for each a function that returns plain data, and one that draws it to a file."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,11 @@ def draw_front(data: Mapping[str, Any], path: Path) -> None:
             at = (data["budget"], 1.0)
             axes.annotate(label, at, xycoords=("data", "axes fraction"), ha="right", va="top", color=_ORANGE)
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: format_amount(value))
+        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
         axes.xaxis.set_minor_formatter(lambda value, _: _minor_label(axes, value))
         axes.set(title=data["title"], xlabel=MACS_LABEL, ylabel="validation top-1 (%)")
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(loc="lower right")
+            axes.legend(loc="upper left")
 
 
 def draw_progress(steps: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -169,7 +170,12 @@ def _minor_label(axes: Any, value: float) -> str:
     low, high = axes.get_xlim()
     digit = round(value / 10 ** math.floor(math.log10(value)))
     wanted = (2, 5) if high / low > 8 else (2, 3, 5, 7) if high / low > 3 else range(1, 10)
-    return format_amount(value) if digit in wanted else ""
+    return _short(value) if digit in wanted else ""
+
+
+def _short(value: float) -> str:
+    """An amount without zeros after the point: 2M."""
+    return re.sub(r"\.?0+(?=\D|$)", "", text) if "." in (text := format_amount(value)) else text
 
 
 def _joined(front: list[Row], row: Row) -> list[Row]:

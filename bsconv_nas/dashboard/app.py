@@ -19,7 +19,7 @@ from bsconv_nas.dashboard.details import front_choices, trial_details
 from bsconv_nas.dashboard.hub import Hub
 from bsconv_nas.dashboard.security import Guard
 from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
-from bsconv_nas.errors import BsconvNasError, StudyError
+from bsconv_nas.errors import BsconvNasError
 
 ASSETS = resources.files("bsconv_nas.dashboard") / "assets"
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -40,7 +40,6 @@ def make_app(hub: Hub, host: str = "127.0.0.1", token: str | None = None) -> Sta
         Route("/api/choices", api.choices),
         Route("/api/importance", api.importance),
         Route("/api/stream", api.stream),
-        Route("/arch.json", api.arch),
     ]
     middleware = [Middleware(Guard, host, token), Middleware(GZipMiddleware, minimum_size=2000, compresslevel=5)]
     handlers: Any = {BsconvNasError: _sentence, HTTPException: _sentence}
@@ -79,14 +78,6 @@ class Api:
             if known is None or known[0] != state:
                 known = self._importances[source.name] = state, importance_of(source)
         return _json(known[1])
-
-    def arch(self, request: Request) -> Response:
-        number = _integer(request, "number")
-        arch = self._source(request).table.user_attributes(number).get("arch")
-        if arch is None:
-            raise StudyError("this study searches a space of its own; its trials have no architecture file")
-        headers = {"Content-Disposition": f'attachment; filename="arch-{number}.json"'}
-        return Response(json.dumps(arch, indent=1) + "\n", media_type="application/json", headers=headers)
 
     async def stream(self, request: Request) -> Response:
         """Server-sent events: what changed in the studies that a page shows, as soon as it did."""

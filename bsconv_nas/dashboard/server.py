@@ -25,16 +25,23 @@ def serve(hub: Hub, host: str, port: int, ready: Callable[[str], None]) -> None:
     """
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     bound = _bind(host, port)
-    config = uvicorn.Config(
-        make_app(hub, host, token),
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,  # pages keep their stream open
-        lifespan="off",
-    )
     ready(_link(host, bound.getsockname()[1], token))
-    uvicorn.Server(config).run(sockets=[bound])
+    make_server(hub, host, token).run(sockets=[bound])
+
+
+def make_server(hub: Hub, host: str, token: str | None) -> uvicorn.Server:
+    """A server that is yet to be run."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            make_app(hub, host, token),
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,  # pages keep their stream open
+            lifespan="off",
+            ws="none",
+        )
+    )
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -68,13 +68,13 @@ export class Chart {
   axes() {
     const { x, y, width, height } = this.frame;
     const group = svg("g", { class: "axes" });
-    for (const value of y.ticks(Math.max(3, Math.round(height / 56)))) {
+    for (const value of y.ticks(Math.max(3, Math.round(height / 46)))) {
       const at = y(value);
       if (at < -0.5 || at > height + 0.5) continue;
       group.append(svg("line", { class: "grid", x2: width, y1: at, y2: at }));
       group.append(svg("text", { class: "tick", x: -9, y: at + 4, "text-anchor": "end" }, this.options.yFormat(value)));
     }
-    for (const value of x.ticks(Math.max(3, Math.round(width / 90)))) {
+    for (const value of x.ticks(Math.max(3, Math.round(width / 75)))) {
       const at = x(value);
       if (at < -0.5 || at > width + 0.5) continue;
       group.append(svg("line", { class: "grid faint", x1: at, x2: at, y2: height }));

@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { differences } from "./compare.js";
 import { byId, copyText, el, replace } from "./dom.js";
+import { save } from "./download.js";
 import { drawNetwork } from "./drawing.js";
 import { amount, clock, duration, geneLabel, percent, whole } from "./format.js";
 
@@ -57,7 +58,7 @@ function content(app, study, row, trial) {
     trial.layers.length ? el("div", { class: "scroll drawing", tabindex: 0 }, drawNetwork(trial.layers)) : null,
     trial.layers.length ? el("p", { class: "caption" }, "Height: channels. Below: kernel size, channels, share of MACs. ▾ stride 2, ⌒ shortcut.") : null,
     trial.curve.length > 1 ? el("div", { id: "curve-chart" }) : null,
-    buttons(app, study, trial),
+    buttons(study, trial),
     trial.layers.length ? layerTable(trial) : geneTable(trial)];
 }
 
@@ -72,12 +73,11 @@ function costs(row, trial) {
   return el("dl", { class: "facts" }, items.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, String(value)))));
 }
 
-function buttons(app, study, trial) {
-  const link = app.source.archLink(study.key, trial.number);
+function buttons(study, trial) {
   const copy = (text, label) => text && el("button", { type: "button", title: text, onclick: (event) => copyText(text, event.currentTarget) }, label);
   return el("div", { class: "actions" },
     copy(trial.commands.export, "Copy export command"), copy(trial.commands.train, "Copy train command"),
-    trial.arch && link && el("a", { class: "button", href: link, download: `arch-${trial.number}.json` }, "arch.json"),
+    trial.arch && el("button", { type: "button", onclick: () => save(`arch-${trial.number}.json`, "application/json", `${JSON.stringify(trial.arch, null, 1)}\n`) }, "Download arch.json"),
     copy(shareLink(study, trial), "Copy link"));
 }
 

@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { byId, el, replace } from "./dom.js";
 import { MACS_LABEL, amount, percent, shortAmount } from "./format.js";
 
-const KINDS = { searched: ["searched", "dot"], reference: ["hand-made reference", "diamond"], random: ["random networks", "square"] };
+const KINDS = { searched: ["searched", "dot"], reference: ["hand-made", "diamond"], random: ["random", "square"] };
 
 export function finalPanel(app) {
   const chart = new Chart(byId("final-chart"), {

@@ -37,18 +37,18 @@ export function duration(seconds) {
 }
 
 export function clock(seconds) {
-  return seconds === null ? "–" : new Date(1000 * seconds).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return seconds === null ? "–" : new Date(1000 * seconds).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 }
 
 export function whole(value) {
   return Number(value).toLocaleString("en-US");
 }
 
-const PARTS = { conv: "convolution", kernel: "kernel", depth: "depth", width: "width" };
+const NETWORK = { se: "squeeze-excitation", stem: "stem channels", shortcut: "shortcuts", head: "head channels" };
 
 export function geneLabel(name) {
   const match = /^s(\d+)(?:\.l(\d+))?\.(\w+)$/.exec(name);
-  if (!match) return name;
+  if (!match) return NETWORK[name] ?? name;
   const layer = match[2] ? ` · layer ${match[2]}` : "";
-  return `stage ${match[1]}${layer} · ${PARTS[match[3]] ?? match[3]}`;
+  return `stage ${match[1]}${layer} · ${match[3]}`;
 }

@@ -13,7 +13,6 @@ class ServerSource {
   trial = (key, number) => get("api/trial", { study: key, number });
   choices = (key, numbers) => get("api/choices", { study: key, numbers: numbers.join(",") });
   importance = (key) => get("api/importance", { study: key });
-  archLink = (key, number) => `arch.json?${new URLSearchParams({ study: key, number })}`;
 
   // Calls `onMessage` for each change and `onPulse(alive)` when the connection is heard or lost; returns what ends it.
   listen(studies, onMessage, onPulse) {
@@ -53,7 +52,6 @@ class ReportSource {
   studies = async () => this.data.studies.map(({ key, name }) => ({ key, name }));
   snapshot = async (key) => this.study(key).snapshot;
   importance = async (key) => this.study(key).importance;
-  archLink = () => null;
   listen = () => () => {};
 
   trial = async (key, number) => {

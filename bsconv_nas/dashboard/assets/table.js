@@ -3,7 +3,7 @@
 import { byId, el, replace } from "./dom.js";
 import { amount, duration, percent } from "./format.js";
 
-const PAGE = 25;
+const PAGE = 15;
 const seconds = (row) => (row.completed !== null && row.started !== null ? row.completed - row.started : null);
 const COLUMNS = [
   { id: "number", text: "Trial", value: (row) => row.number, cell: (row) => row.number },
