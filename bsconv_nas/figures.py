@@ -1,65 +1,188 @@
-"""Figures: for each a function that returns plain data, and one that draws it."""
+"""Figures for papers and slides: for each a function that returns plain data, and one that draws it to a file."""
 
 import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from bsconv_nas.study import Study, TrialState
-from bsconv_nas.units import MACS_LABEL
+from bsconv_nas.errors import UsageError
+from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+from bsconv_nas.study.rows import Row
+from bsconv_nas.units import MACS_LABEL, format_amount
 
-_BLUE, _GREY = "#0072b2", "#8c8c8c"  # of the palette of Okabe and Ito, safe for colour-blind readers
+FORMATS = (".svg", ".png", ".pdf")
+
+# Of the palette of Okabe and Ito, safe for colour-blind readers.
+_BLUE, _ORANGE, _PURPLE, _GREY = "#0072b2", "#c44e00", "#a2478b", "#8a94a3"
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _GREY,
+    "axes.grid": True,
+    "grid.color": "#e2e6eb",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bsconv-nas",
+    "legend.frameon": False,
+}
 
 
-def front_data(study: Study) -> dict[str, Any]:
-    """Points of the accuracy-versus-MACs plot: front and dominated networks, and the budget."""
-    front = study.front()
-    members = {record.number for record in front}
-    complete = [record for record in study.records if record.state is TrialState.COMPLETE]
-    rest = [record for record in complete if record.number not in members]
+def front_data(title: str, limits: Mapping[str, float], rows: Iterable[Row]) -> dict[str, Any]:
+    """Points of the accuracy-versus-MACs plot: front, dominated and early-stopped networks, and the budget."""
+    rows = list(rows)
+    complete = [row for row in rows if row.top1 is not None and row.allowed]
+    members = front_indices([row.macs for row in complete], [row.top1 or 0.0 for row in complete])
+    front = [complete[i] for i in members]
+    chosen = {row.number for row in front}
+    stopped = [row for row in rows if row.state == "stopped" and row.latest is not None]
     return {
-        "title": study.name,
-        "budget": study.limits.bounds.get("macs"),
-        "front": [_point(r.number, r.identity, r.cost["macs"], r.top1) for r in front],
-        "dominated": [_point(r.number, r.identity, r.cost["macs"], r.top1) for r in rest],
+        "title": title,
+        "budget": limits.get("macs"),
+        "front": [_point(row, row.top1) for row in front],
+        "dominated": [_point(row, row.top1) for row in complete if row.number not in chosen],
+        "stopped": [_point(row, row.latest) for row in stopped],
     }
 
 
-def draw_front(data: dict[str, Any]) -> str:
-    """The plot as one HTML page that works from disk."""
-    import plotly.graph_objects as go
+def progress_data(limits: Mapping[str, float], rows: Iterable[Row], floor: float = 0.0) -> list[dict[str, Any]]:
+    """Hypervolume and best accuracy after each finished trial.
 
-    figure = go.Figure(
-        [
-            _scatter("dominated", data["dominated"], mode="markers", marker={"color": _GREY, "size": 7}),
-            _scatter(
-                "front", data["front"], mode="lines+markers", marker={"color": _BLUE, "size": 9}, line={"shape": "hv"}
-            ),
-        ]
-    )
-    if data["budget"] is not None:
-        figure.add_vline(x=data["budget"], line_dash="dash")
-        # On a logarithmic axis lines are placed by value, but annotations by its logarithm.
-        figure.add_annotation(x=math.log10(data["budget"]), y=1, yref="paper", text="budget", showarrow=False)
-    figure.update_layout(
-        title=data["title"],
-        template="plotly_white",
-        xaxis={"type": "log", "title": MACS_LABEL},
-        yaxis={"title": "validation top-1 (%)"},
-    )
-    return figure.to_html(include_plotlyjs=True)
+    `volume` is the share, from 0 to 1, of the area between `floor` and an accuracy of 1 and, on a logarithmic axis,
+    between the cheapest complete network and the MACs limit (without one: the largest complete network).
+    """
+    done = sorted((row for row in rows if row.completed is not None), key=lambda row: (row.completed, row.number))
+    costs = [row.macs for row in done if row.top1 is not None and row.allowed]
+    if not costs:
+        return []
+    axis = CostAxis(min(costs), limits.get("macs", max(costs)))
+    front: list[Row] = []
+    steps: list[dict[str, Any]] = []
+    for count, row in enumerate(done, 1):
+        if row.top1 is not None and row.allowed:
+            front = _joined(front, row)
+        accuracies = [member.top1 or 0.0 for member in front]
+        area = hypervolume([axis.position(member.macs) for member in front], accuracies, 1.0, floor)
+        steps.append({"count": count, "volume": area / (1 - floor), "best": max(accuracies, default=None)})
+    return steps
 
 
-def _point(number: int, identity: str, macs: float, top1: float | None) -> dict[str, Any]:
-    return {"trial": number, "arch_id": identity, "macs": macs, "val_top1": top1}
+def draw_front(data: Mapping[str, Any], path: Path) -> None:
+    """Draw `front_data` to a file; its suffix says the format.
+
+    Raises:
+        UsageError: another suffix than `FORMATS`.
+    """
+    with _figure(path) as figure:
+        axes = figure.add_subplot()
+        _scatter(axes, data["dominated"], "dominated", marker="o", color=_GREY, s=14, alpha=0.55, linewidths=0)
+        _scatter(axes, data["stopped"], "stopped early", marker="v", facecolors="none", edgecolors="#b07c00", s=20)
+        _draw_front_line(axes, data)
+        if data["budget"] is not None:
+            axes.axvline(data["budget"], color=_ORANGE, linestyle="--", linewidth=1.2)
+            label = f"budget {format_amount(data['budget'])} "
+            at = (data["budget"], 1.0)
+            axes.annotate(label, at, xycoords=("data", "axes fraction"), ha="right", va="top", color=_ORANGE)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+        axes.xaxis.set_minor_formatter(lambda value, _: _minor_label(axes, value))
+        axes.set(title=data["title"], xlabel=MACS_LABEL, ylabel="validation top-1 (%)")
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(loc="upper left")
 
 
-def _scatter(name: str, points: list[dict[str, Any]], **style: Any) -> Any:
-    import plotly.graph_objects as go
+def draw_progress(steps: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw `progress_data` to a file; its suffix says the format.
 
-    return go.Scatter(
-        name=name,
-        x=[point["macs"] for point in points],
-        y=[100 * point["val_top1"] for point in points],
-        text=[f"trial {point['trial']} ({point['arch_id']})" for point in points],
-        hovertemplate="%{text}<br>%{x:.4s} MACs<br>%{y:.2f} %<extra></extra>",
-        **style,
-    )
+    Raises:
+        UsageError: another suffix than `FORMATS`.
+    """
+    counts = [step["count"] for step in steps]
+    with _figure(path) as figure:
+        one, two = figure.subplots(1, 2)
+        one.step(counts, [step["volume"] for step in steps], where="post", color=_BLUE)
+        one.set(xlabel="finished trials", ylabel="hypervolume (log MACs, above chance)")
+        best = [math.nan if step["best"] is None else 100 * step["best"] for step in steps]
+        two.step(counts, best, where="post", color=_PURPLE)
+        two.set(xlabel="finished trials", ylabel="best validation top-1 in the budget (%)")
+
+
+def check_format(path: Path, more: Sequence[str] = ()) -> None:
+    """Refuse suffixes that cannot be drawn.
+
+    Raises:
+        UsageError: not one of `FORMATS` or `more`.
+    """
+    allowed = (*more, *FORMATS)
+    if path.suffix.lower() not in allowed:
+        raise UsageError(f"cannot draw to {path.name!r}; the file's name must end in {', '.join(allowed)}")
+
+
+class _figure:  # noqa: N801
+    """A matplotlib figure that is written when the block ends; nothing is shown and no global state is left."""
+
+    def __init__(self, path: Path) -> None:
+        check_format(path)
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        self.path = path
+        self._context = matplotlib.rc_context(_STYLE)  # pyright: ignore[reportArgumentType]
+        self._make = Figure
+
+    def __enter__(self) -> Any:
+        self._context.__enter__()
+        self.figure = self._make(figsize=(7.2, 4.2), layout="constrained")
+        return self.figure
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # No date in the file: the same study gives the same bytes.
+                dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+                self.figure.savefig(self.path, dpi=200, metadata=dates.get(self.path.suffix.lower()))
+        finally:
+            self._context.__exit__(None, None, None)
+
+
+def _draw_front_line(axes: Any, data: Mapping[str, Any]) -> None:
+    points = data["front"]
+    if not points:
+        return
+    x = [point["macs"] for point in points]
+    y = [100 * point["top1"] for point in points]
+    end = max(data["budget"] or x[-1], x[-1])
+    axes.step([*x, end], [*y, y[-1]], where="post", color=_BLUE, linewidth=1.8)
+    axes.plot(x, y, "o", color=_BLUE, markersize=6, markeredgecolor="white", label="front")
+    best = f"{y[-1]:.2f} % at {format_amount(x[-1])}"
+    axes.annotate(best, (x[-1], y[-1]), xytext=(6, -13), textcoords="offset points", weight="bold")
+
+
+def _scatter(axes: Any, points: Sequence[Mapping[str, Any]], label: str, **style: Any) -> None:
+    if points:
+        axes.scatter([p["macs"] for p in points], [100 * p["top1"] for p in points], label=label, **style)
+
+
+def _minor_label(axes: Any, value: float) -> str:
+    low, high = axes.get_xlim()
+    digit = round(value / 10 ** math.floor(math.log10(value)))
+    wanted = (2, 5) if high / low > 8 else (2, 3, 5, 7) if high / low > 3 else range(1, 10)
+    return _short(value) if digit in wanted else ""
+
+
+def _short(value: float) -> str:
+    """An amount without zeros after the point: 2M."""
+    return re.sub(r"\.?0+(?=\D|$)", "", text) if "." in (text := format_amount(value)) else text
+
+
+def _joined(front: list[Row], row: Row) -> list[Row]:
+    together = [*front, row]
+    chosen = front_indices([r.macs for r in together], [r.top1 or 0.0 for r in together])
+    return [together[i] for i in chosen]
+
+
+def _point(row: Row, top1: float | None) -> dict[str, Any]:
+    return {"trial": row.number, "arch_id": row.identity, "macs": row.macs, "top1": top1}

@@ -9,12 +9,14 @@ import typer
 from bsconv_nas import __version__
 from bsconv_nas.cli import (
     convert,
+    dashboard,
     export,
     finalize,
     front,
     latency,
     models,
     profile,
+    report,
     search,
     spaces,
     studies,
@@ -41,6 +43,8 @@ app = typer.Typer(
 )
 app.command("search")(search.search)
 app.command("front")(front.front)
+app.command("dashboard")(dashboard.dashboard)
+app.command("report")(report.report)
 app.command("profile")(profile.profile)
 app.command("export")(export.export)
 app.command("latency")(latency.latency)

@@ -8,7 +8,7 @@ import typer
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, out, print_json
 from bsconv_nas.cli.tables import front_rows, front_table
 from bsconv_nas.files import write_atomic
-from bsconv_nas.study.locate import DEFAULT_DIR, load_study
+from bsconv_nas.study.locate import DEFAULT_DIR, find_folder, load_study
 
 
 def front(
@@ -16,16 +16,14 @@ def front(
     directory: DirOption = DEFAULT_DIR,
     storage: StorageOption = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the plot of accuracy versus MACs.")
+        Path | None, typer.Option(metavar="FILE", help="Write the plot: .html (the whole report), .svg, .png or .pdf.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the networks that no other beats in both accuracy and MACs."""
     found = load_study(study, directory, storage)
     if plot is not None:
-        from bsconv_nas.figures import draw_front, front_data
-
-        write_atomic(plot, draw_front(front_data(found)))
+        _write_plot(find_folder(study, directory), storage, plot)
     if as_json:
         print_json(front_rows(found))
         return
@@ -35,3 +33,17 @@ def front(
     out.print(f"{len(records)} of {len(found.records)} trials; study {found.folder}", highlight=False)
     if plot is not None:
         out.print(f"Plot: {plot}", highlight=False)
+
+
+def _write_plot(folder: Path, storage: str | None, plot: Path) -> None:
+    from bsconv_nas.dashboard.source import StudySource
+    from bsconv_nas.figures import check_format, draw_front, front_data
+    from bsconv_nas.report import report_page
+
+    check_format(plot, (".html",))
+    source = StudySource(folder, storage)
+    if plot.suffix.lower() == ".html":
+        write_atomic(plot, report_page(source))
+        return
+    source.refresh()
+    draw_front(front_data(source.name, source.facts["limits"], source.table.rows.values()), plot)

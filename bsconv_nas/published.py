@@ -22,7 +22,7 @@ class PublishedResult(NamedTuple):
 @cache
 def published_results() -> tuple[PublishedResult, ...]:
     """All 211 published accuracies, in the order of the original tables."""
-    text = (resources.files("bsconv_nas.models") / "published.csv").read_text(encoding="utf-8")
+    text = (resources.files("bsconv_nas") / "models" / "published.csv").read_text(encoding="utf-8")
     return tuple(
         PublishedResult(
             row["dataset"], row["model"], float(row["top1"]), params=int(row["params"]), macs=int(row["macs"])

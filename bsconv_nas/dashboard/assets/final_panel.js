@@ -1,0 +1,49 @@
+// The full trainings after a search: test accuracies over several seeds. Never mixed with the brief trainings.
+
+import { Chart } from "./chart.js";
+import { byId, el, replace } from "./dom.js";
+import { MACS_LABEL, amount, percent, shortAmount } from "./format.js";
+
+const KINDS = { searched: ["searched", "dot"], reference: ["hand-made", "diamond"], random: ["random", "square"] };
+
+export function finalPanel(app) {
+  const chart = new Chart(byId("final-chart"), {
+    label: "Test accuracy after full training versus MACs", xLabel: MACS_LABEL, yLabel: "Top-1 on the test set", xLog: true,
+    xFormat: shortAmount, yFormat: (value) => `${+(100 * value).toFixed(2)} %`, height: () => 300,
+    tip: ({ row }) => [el("b", {}, row.name), el("span", {}, `${percent(row.mean)} test top-1, mean of ${row.test_top1.length}`),
+      el("span", {}, `95 % interval ${interval(row)}`), el("span", {}, `${amount(row.macs)} MACs · ${amount(row.params)} params`)],
+    onPick: ({ row }) => row.trial !== null && app.set({ selected: row.trial }),
+  });
+  app.charts.final = chart;
+  return ({ study }) => {
+    const results = study.final;
+    byId("final-card").hidden = !results?.rows.length;
+    if (byId("final-card").hidden) return;
+    byId("final-text").textContent = text(results);
+    const layers = Object.entries(KINDS).flatMap(([kind, [, shape]]) => {
+      const points = results.rows.filter((row) => row.kind === kind).map((row) => ({ x: row.macs, y: row.mean, low: row.interval[0], high: row.interval[1], row }));
+      return [{ kind: "bars", class: `final-${kind}`, points }, { kind: "dots", class: `final-${kind}`, shape, size: 5, points, pick: true }];
+    });
+    chart.draw(layers);
+    replace(byId("final-legend"), Object.entries(KINDS).map(([kind, [label]]) => el("span", { class: `key final-${kind}` }, label)));
+    replace(byId("final-table"), table(app, results));
+  };
+}
+
+function text({ epochs, seeds, data, rank_correlation: rank }) {
+  const agree = rank === null || rank === undefined ? "" : ` Rank correlation with the brief validation: ${rank.toFixed(2)}.`;
+  return `${data}: ${epochs} epochs, ${seeds.length} seed${seeds.length > 1 ? "s" : ""}; the test set was read once, after training. Bars: 95 % intervals.${agree}`;
+}
+
+function interval({ interval: [low, high] }) {
+  return `${(100 * low).toFixed(2)} to ${percent(high)}`;
+}
+
+function table(app, { rows }) {
+  const head = ["Network", "Kind", "Budget", "MACs", "Params", "Brief val", "Final test", "± std", "95 % interval"].map((word, i) => el("th", { class: i > 1 ? "number" : "" }, word));
+  const body = rows.map((row) => el("tr", { onclick: () => row.trial !== null && app.set({ selected: row.trial }) },
+    [row.name, KINDS[row.kind]?.[0] ?? row.kind].map((value) => el("td", {}, value)),
+    [row.budget === null ? "–" : amount(row.budget), amount(row.macs), amount(row.params), percent(row.brief_val_top1), percent(row.mean), (100 * row.std).toFixed(2), interval(row)]
+      .map((value, i) => el("td", { class: i === 4 ? "number strong" : "number" }, value))));
+  return el("table", { class: "trials" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
+}

@@ -1,0 +1,94 @@
+// Fronts and hypervolumes, as bsconv_nas/pareto.py defines them; the page needs its own for replays and dragged budgets.
+
+export function isCandidate(row) {
+  return row.state === "complete" && row.allowed && row.top1 !== null;
+}
+
+// Non-dominated rows by rising MACs; of equal rows the one that was complete first.
+export function frontOf(rows) {
+  const sorted = rows.filter(isCandidate).sort((a, b) => a.macs - b.macs || b.top1 - a.top1 || order(a, b));
+  const front = [];
+  let best = -Infinity;
+  for (const row of sorted) {
+    if (row.top1 > best) {
+      front.push(row);
+      best = row.top1;
+    }
+  }
+  return front;
+}
+
+export function bestUnder(front, budget) {
+  let best = null;
+  for (const row of front) if (budget === null || row.macs <= budget) best = row;
+  return best;
+}
+
+export function order(a, b) {
+  return (a.completed ?? Infinity) - (b.completed ?? Infinity) || a.number - b.number;
+}
+
+// Costs as positions from 0 (cheapest) to 1 (limit), logarithmic: each doubling of cost counts the same.
+export function costAxis(cheapest, limit) {
+  if (limit <= cheapest) return () => 0;
+  if (cheapest <= 0) return (cost) => (cost - cheapest) / (limit - cheapest);
+  const span = Math.log(limit / cheapest);
+  return (cost) => Math.log(cost / cheapest) / span;
+}
+
+export function hypervolume(front, axis, floor) {
+  let area = 0;
+  let edge = floor;
+  for (const row of front) {
+    const position = axis(row.macs);
+    if (row.top1 > edge && position < 1) {
+      area += (1 - position) * (row.top1 - edge);
+      edge = row.top1;
+    }
+  }
+  return area;
+}
+
+// Hypervolume and best accuracy after each completed trial: [{count, time, volume, best, row}] where they changed.
+export function progress(rows, { budget, floor }) {
+  const done = rows.filter((row) => row.completed !== null).sort(order);
+  const candidates = done.filter(isCandidate);
+  if (!candidates.length) return [];
+  const cheapest = Math.min(...extremes(candidates));
+  const axis = costAxis(cheapest, budget ?? Math.max(...extremes(candidates)));
+  const begin = Math.min(...done.slice(0, 50).map((row) => row.started ?? row.completed));
+  const steps = [];
+  let front = [];
+  let best = null;
+  done.forEach((row, index) => {
+    if (isCandidate(row) && (budget === null || row.macs <= budget) && joins(front, row)) {
+      front = insert(front, row);
+      best = Math.max(best ?? 0, row.top1);
+      steps.push(step(index, row, begin, hypervolume(front, axis, floor) / (1 - floor), best));
+    }
+  });
+  const last = done[done.length - 1];
+  if (steps.length) steps.push({ ...steps[steps.length - 1], ...place(done.length - 1, last, begin) });
+  return steps;
+}
+
+function extremes(rows) {
+  return [rows.reduce((m, row) => Math.min(m, row.macs), Infinity), rows.reduce((m, row) => Math.max(m, row.macs), 0)];
+}
+
+function place(index, row, begin) {
+  return { count: index + 1, time: row.completed - begin };
+}
+
+function step(index, row, begin, volume, best) {
+  return { ...place(index, row, begin), volume, best, row };
+}
+
+function joins(front, row) {
+  return !front.some((other) => other.macs <= row.macs && other.top1 >= row.top1);
+}
+
+function insert(front, row) {
+  const kept = front.filter((other) => other.macs < row.macs || other.top1 > row.top1);
+  return [...kept, row].sort((a, b) => a.macs - b.macs);
+}

@@ -1,0 +1,103 @@
+// The top of the page: how the study stands, the main numbers, what runs now.
+
+import { byId, copyText, el, replace } from "./dom.js";
+import { amount, duration, percent } from "./format.js";
+import { progress } from "./pareto.js";
+
+const STATES = { running: "Running", finished: "Finished", interrupted: "Interrupted", empty: "No trials yet" };
+
+export function statusPanel(app) {
+  return (view) => {
+    const { study } = view;
+    const { state, resume } = study.standing;
+    document.title = `${view.best ? percent(view.best.top1, 1) + " · " : ""}${study.facts.name} · bsconv-nas`;
+    byId("study-name").textContent = study.facts.name;
+    byId("study-facts").textContent = facts(study);
+    byId("state").textContent = STATES[state] ?? state;
+    byId("state").className = `pill ${state}`;
+    drawNumbers(view);
+    drawNotice(app, study, resume);
+    drawRunning(app, view);
+  };
+}
+
+function facts({ facts: { data, image_size: size, classes, training, sampler, space, train_images: images }, budget }) {
+  const share = training.train_fraction && training.train_fraction < 1 ? ` of ${+(100 * training.train_fraction).toPrecision(3)} % of ${amount(images)} images` : "";
+  return [
+    data && `${data}${size ? `, ${size.join("×")} px` : ""}${classes ? `, ${classes} classes` : ""}`,
+    budget !== null && `at most ${amount(budget)} MACs`,
+    training.epochs && `${training.epochs} epoch${training.epochs > 1 ? "s" : ""}${share}`,
+    space && `space ${space}`, sampler && `sampler ${sampler}`,
+  ].filter(Boolean).join("  ·  ");
+}
+
+function drawNumbers({ study, rows, front, best, budget }) {
+  const count = (state) => rows.filter((row) => row.state === state).length;
+  const sum = (field) => rows.reduce((total, row) => total + row[field], 0);
+  const ended = rows.filter((row) => row.completed !== null);
+  const steps = progress(rows, { budget, floor: study.floor });
+  const volume = steps.length ? steps[steps.length - 1].volume : null;
+  const begin = rows.reduce((least, row) => Math.min(least, row.started ?? Infinity), Infinity);
+  const end = ended.reduce((most, row) => Math.max(most, row.completed), 0);
+  const tiles = [
+    tile(percent(best?.top1), "best validation top-1", budget !== null ? `within ${amount(budget)} MACs` : "no budget set", "main"),
+    tile(amount(best?.macs), "MACs of the best", best ? `${amount(best.params)} parameters` : ""),
+    tile(front.length, "networks on the front", volume === null ? "" : `hypervolume ${volume.toFixed(3)}`),
+    tile(`${ended.length}`, `of ${study.standing.asked} trials ended`, ended.length ? `in ${duration(end - begin)}` : "", "", ended.length / Math.max(1, study.standing.asked)),
+    tile(count("complete"), "trained", `${count("stopped")} stopped early, ${count("failed")} failed`),
+    tile(sum("over") + sum("known"), "trainings avoided", `${sum("over")} over budget, ${sum("known")} known`),
+  ];
+  replace(byId("numbers"), tiles);
+}
+
+function tile(value, label, more, cls = "", share = null) {
+  const meter = share === null ? null : el("span", { class: "meter", "aria-hidden": "true" }, el("span", { class: "fill" }));
+  if (meter) meter.firstChild.style.width = `${Math.min(100, 100 * share)}%`;
+  return el("div", { class: `tile ${cls}` }, el("strong", {}, String(value)), el("span", {}, label), more && el("small", {}, more), meter);
+}
+
+function drawNotice(app, study, resume) {
+  const host = byId("notice");
+  const message = app.error ?? study.error;
+  const interrupted = study.standing.state === "interrupted" && app.source.live;
+  host.hidden = !message && !interrupted && study.rows.size > 0;
+  host.classList.toggle("bad", Boolean(message));
+  if (message) replace(host, el("p", {}, `${sentence(message)} What is shown is the last that was read.`));
+  else if (interrupted) replace(host, el("p", {}, "The search does not run. To continue it:"), command(resume));
+  else if (!study.rows.size) replace(host, el("p", {}, "No network has been proposed yet. This page fills itself as soon as the search stores its first trial."));
+  if (!message && study.rows.size && !study.all().some((row) => row.allowed)) {
+    host.hidden = false;
+    host.append(el("p", {}, "No network so far is within the limits."));
+  }
+}
+
+function sentence(text) {
+  return /[.?!]$/.test(text) ? text : `${text}.`;
+}
+
+function command(text) {
+  return el("div", { class: "command" }, el("code", {}, text), el("button", { type: "button", onclick: (event) => copyText(text, event.currentTarget) }, "Copy"));
+}
+
+function drawRunning(app, { study }) {
+  const running = study.all().filter((row) => row.state === "running");
+  byId("running-card").hidden = !running.length || !app.source.live;
+  const typical = typicalSeconds(study);
+  replace(byId("running"), running.map((row) => {
+    const heard = study.heard.get(row.number) ?? 1000 * (row.started ?? 0);
+    const silent = (Date.now() - heard) / 1000;
+    const stale = study.standing.state !== "running" || silent > Math.max(120, 4 * typical);
+    const share = row.epochs ? row.epoch / row.epochs : 0;
+    const meter = el("span", { class: "meter" }, el("span", { class: "fill" }));
+    meter.firstChild.style.width = `${100 * share}%`;
+    const text = row.epoch ? `epoch ${row.epoch} of ${row.epochs}, ${percent(row.latest)}` : "first epoch";
+    return el("button", { type: "button", class: `run ${stale ? "stale" : ""}`, onclick: () => app.set({ selected: row.number }) },
+      el("b", {}, `Trial ${row.number}`), el("span", {}, `${amount(row.macs)} MACs, ${text}`), meter,
+      el("small", {}, stale ? `no news for ${duration(silent)}: ${study.standing.state === "running" ? "slow or stuck" : "waits for the search to continue"}` : `heard ${duration(Math.max(0, silent))} ago`));
+  }));
+}
+
+function typicalSeconds(study) {
+  const times = study.all().filter((row) => row.completed !== null && row.started !== null).map((row) => row.completed - row.started).sort((a, b) => a - b);
+  return times.length ? times[Math.floor(times.length / 2)] : 60;
+}

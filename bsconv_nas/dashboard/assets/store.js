@@ -1,0 +1,57 @@
+// What the page knows of each study: rows by number, facts, and how it stands.
+
+const FIELDS = [
+  "number", "state", "macs", "params", "top1", "allowed", "started", "completed", "identity",
+  "epoch", "epochs", "latest", "over", "known",
+];
+
+export class Study {
+  constructor(key) {
+    this.key = key;
+    this.epoch = "";
+    this.revision = 0;
+    this.rows = new Map();
+    this.facts = { name: key, limits: {}, training: {}, references: {}, published: [] };
+    this.standing = { state: "empty", asked: 0, resume: "" };
+    this.final = null;
+    this.error = null;
+    this.heard = new Map();
+  }
+
+  // Takes a snapshot or an update.
+  take(message) {
+    for (const name of ["facts", "standing", "final", "error"]) if (name in message) this[name] = message[name];
+    if (message.fresh) this.rows = new Map();
+    if ("epoch" in message) [this.epoch, this.revision] = [message.epoch, message.revision];
+    for (const values of message.rows ?? []) {
+      const row = Object.fromEntries(FIELDS.map((name, index) => [name, values[index]]));
+      this.rows.set(row.number, row);
+      if (!("facts" in message)) this.heard.set(row.number, Date.now());
+    }
+  }
+
+  get budget() {
+    return this.facts.limits.macs ?? null;
+  }
+
+  get floor() {
+    return this.facts.classes ? 1 / this.facts.classes : 0;
+  }
+
+  all() {
+    return [...this.rows.values()];
+  }
+
+  // Rows as they were after `count` trials had ended; all for null.
+  seen(count) {
+    if (count === null) return this.all();
+    const ended = this.all().filter((row) => row.completed !== null);
+    return ended.sort((a, b) => a.completed - b.completed || a.number - b.number).slice(0, count);
+  }
+
+  get ended() {
+    let count = 0;
+    for (const row of this.rows.values()) if (row.completed !== null) count += 1;
+    return count;
+  }
+}

@@ -1,0 +1,53 @@
+"""Networks to compare a search with: the hand-made ones at its image size, and published accuracies."""
+
+from typing import Any
+
+from bsconv_nas.errors import UsageError
+from bsconv_nas.published import published_results
+from bsconv_nas.references import REFERENCES
+
+_CIFAR10 = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
+_FAMILIES = {
+    "MobileNetV1": ("cifar_mobilenetv1_", ""),
+    "MobileNetV1 + BSConv-U": ("cifar_mobilenetv1_", "_bsconvu"),
+    "ResNet": ("cifar_resnet", ""),
+    "ResNet + BSConv-U": ("cifar_resnet", "_bsconvu"),
+    "ResNet + BSConv-S, p = 1/4": ("cifar_resnet", "_bsconvs_p1d4"),
+}
+
+
+def hand_made(image_size: list[int], classes: int) -> dict[str, str]:
+    """Names of the hand-made reference networks, by the identity that a trial of the same network has."""
+    found: dict[str, str] = {}
+    for name, make in REFERENCES.items():
+        try:
+            found[make((image_size[0], image_size[1]), classes).arch_id] = name
+        except UsageError:  # no network at this image size
+            continue
+    return found
+
+
+def published_curves(classes: list[str], image_size: list[int] | None) -> list[dict[str, Any]]:
+    """Curves of published test accuracies for the same classes at the same size; none for other data."""
+    dataset = _dataset(classes) if image_size == [32, 32] else None
+    curves = [{"family": family, "points": _points(dataset, *ends)} for family, ends in _FAMILIES.items()]
+    return [curve for curve in curves if len(curve["points"]) > 1]
+
+
+def _dataset(classes: list[str]) -> str | None:
+    if set(classes) == _CIFAR10:
+        return "cifar10"
+    return "cifar100" if len(classes) == 100 and {"aquarium_fish", "apple", "wardrobe"} <= set(classes) else None
+
+
+def _points(dataset: str | None, prefix: str, suffix: str) -> list[dict[str, Any]]:
+    rows = [
+        {"name": row.model, "macs": row.macs, "test_top1": row.top1}
+        for row in published_results()
+        if row.dataset == dataset and row.model.startswith(prefix) and _ends(row.model, suffix)
+    ]
+    return sorted(rows, key=lambda row: row["macs"])
+
+
+def _ends(model: str, suffix: str) -> bool:
+    return model.endswith(suffix) if suffix else "_bsconv" not in model
