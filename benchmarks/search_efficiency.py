@@ -3,8 +3,8 @@
     python -m benchmarks.search_efficiency --tasks table-50 table-25 8 20 40 --seeds 10 --out benchmarks/results/x.json
 
 Tasks are the table of trained networks with its limit at a per cent of the MACs, and synthetic problems by number of
-genes. Measured is the hypervolume of the networks trained so far as a share of the best front's (`tasks.py`); cost is on
-a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule, and counts epochs: only
+genes. Measured is the hypervolume of the networks trained so far as a share of the best front's (`tasks.py`), with cost
+on a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule, and counts epochs: only
 complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
 """
 

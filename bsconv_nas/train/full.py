@@ -184,9 +184,9 @@ def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
 
 
 def top1_on(network: nn.Module, images: Images, labels: Labels, device: str) -> float:
-    """Accuracy on images uint8 (N, H, W, 3) and labels (N,)."""
-    tensors = (shared_tensor(np.asarray(part)).to(device) for part in (images, labels))
-    return evaluate_top1(network.to(device), *tensors)
+    """Accuracy in float32, as the network will be used, on images uint8 (N, H, W, 3) and labels (N,)."""
+    on_device = (shared_tensor(np.asarray(part)).to(device) for part in (images, labels))
+    return evaluate_top1(network.to(device), next(on_device), next(on_device))
 
 
 def default_device() -> str:

@@ -117,7 +117,7 @@ def test_a_dragged_budget_selects_the_best_under_it(watched: Watch, studies: Pat
         page.mouse.up()
         page.locator("#front-chart .vline text", has_text="what if").wait_for()
         best = text(page, "#numbers .tile.main strong")
-        assert best in {f"{100 * (row.top1 or 0):.2f} %" for row in front[:-1]} | {"–"}
+        assert best in {f"{100 * (row.top1 or 0):.2f} %" for row in front[:-1]} | {"\u2013"}
         page.locator("#front-chart .drag").dblclick()
         page.locator("#front-chart .vline text", has_text="budget").wait_for()
         assert text(page, "#numbers .tile.main strong") == f"{100 * (front[-1].top1 or 0):.2f} %"
