@@ -4,7 +4,7 @@
 
 Tasks are the table of trained networks with its limit at a per cent of the MACs, and synthetic problems by number of
 genes. Measured is the hypervolume of the networks trained so far as a share of the best front's (`tasks.py`), with cost
-on a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule, and counts epochs: only
+on a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule and counts epochs: only
 complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
 """
 
