@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bsconv_nas.cost import Cost, cost_of
     from bsconv_nas.errors import BsconvNasError, BudgetError, UsageError
     from bsconv_nas.network import build
+    from bsconv_nas.notebook import plot_front
     from bsconv_nas.space import GeneSpace
     from bsconv_nas.study import Study, TrialRecord, TrialState
     from bsconv_nas.study.locate import load_study
@@ -36,6 +37,7 @@ _HOMES = {
     "build": "network",
     "cost_of": "cost",
     "load_study": "study.locate",
+    "plot_front": "notebook",
     "search": "api",
 }
 
@@ -56,6 +58,7 @@ __all__ = [
     "build",
     "cost_of",
     "load_study",
+    "plot_front",
     "search",
 ]
 
