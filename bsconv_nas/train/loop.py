@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from bsconv_nas.errors import TrainingError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.nn.bsconv import orthonormal_loss
+from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.augment import as_input, training_batches
 from bsconv_nas.train.checkpoint import TrainingState, load_checkpoint, restore, save_checkpoint
 from bsconv_nas.train.precision import forward_pass
@@ -57,6 +58,7 @@ def train(
         TrainingError: the loss is not finite, or far above that of guessing.
         StorageError: the checkpoint cannot be written.
     """
+    keep_freed_memory()
     network = network.to(data.train_images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, recipe)
     state = TrainingState(network, optimizer, _average(network, recipe))
