@@ -11,6 +11,7 @@ from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.network import Network, build
 from bsconv_nas.train.checkpoint import save_weights
 from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.memory import free_memory
 from bsconv_nas.train.recipe import Recipe
 
 
@@ -39,6 +40,12 @@ class TrainingEvaluator:
         return {**self.__dict__, "_data": None}
 
     def run(self, job: Job) -> Iterator[EpochResult]:
+        try:
+            yield from self._train(job)
+        finally:
+            free_memory(torch.device(self.device))
+
+    def _train(self, job: Job) -> Iterator[EpochResult]:
         assert job.arch is not None, "the search gives an architecture to every job of a space of networks"
         torch.set_num_threads(self.threads)
         if self._data is None:
