@@ -9,9 +9,9 @@ import torch
 from bsconv_nas.data import ImageData
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.network import Network, build
-from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.checkpoint import save_weights
 from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.memory import free_memory
 from bsconv_nas.train.recipe import Recipe
 
 
@@ -40,10 +40,15 @@ class TrainingEvaluator:
         return {**self.__dict__, "_data": None}
 
     def run(self, job: Job) -> Iterator[EpochResult]:
+        try:
+            yield from self._train(job)
+        finally:
+            free_memory(torch.device(self.device))
+
+    def _train(self, job: Job) -> Iterator[EpochResult]:
         assert job.arch is not None, "the search gives an architecture to every job of a space of networks"
         torch.set_num_threads(self.threads)
         if self._data is None:
-            keep_freed_memory()
             self._data = TensorData(*(shared_tensor(array).to(self.device) for array in self._arrays))
         network = build(job.arch, seed=job.seed)
         set_input_statistics(network, self.mean, self.std)

@@ -17,7 +17,6 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import write_atomic
 from bsconv_nas.intervals import binomial_interval
-from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.checkpoint import checkpoint_key, load_weights, save_weights
 from bsconv_nas.train.evaluator import shared_tensor
 from bsconv_nas.train.loop import TensorData, evaluate_top1, train
@@ -89,7 +88,6 @@ class FullTraining:
             TrainingError: the loss is not finite.
             StorageError: the folder cannot be written.
         """
-        keep_freed_memory()
         data = self.data
         arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
         tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))

@@ -15,8 +15,10 @@ from torch.optim.swa_utils import AveragedModel
 from bsconv_nas.errors import TrainingError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.nn.bsconv import orthonormal_loss
+from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.augment import as_input, training_batches
 from bsconv_nas.train.checkpoint import TrainingState, load_checkpoint, restore, save_checkpoint
+from bsconv_nas.train.memory import backward_in_parts, free_memory, is_out_of_memory
 from bsconv_nas.train.precision import forward_pass
 from bsconv_nas.train.recipe import Precision, Recipe
 
@@ -57,6 +59,7 @@ def train(
         TrainingError: the loss is not finite, or far above that of guessing.
         StorageError: the checkpoint cannot be written.
     """
+    keep_freed_memory()
     network = network.to(data.train_images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, recipe)
     state = TrainingState(network, optimizer, _average(network, recipe))
@@ -82,16 +85,38 @@ def train(
 def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision = "float32") -> float:
     """Share of images uint8 (N, H, W, C) whose highest logit is their label."""
     network.eval()
+    batch = min(_EVALUATION_BATCH, len(images))
+    while True:
+        try:
+            return _correct(network, images, labels, precision, batch) / len(images)
+        except RuntimeError as error:
+            if batch == 1 or not is_out_of_memory(error):
+                raise
+        free_memory(images.device)
+        batch //= 2
+
+
+def _correct(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision, batch: int) -> int:
+    """Number of images whose highest logit is their label, `batch` of them at a time."""
     correct = torch.zeros((), dtype=torch.int64, device=images.device)
     with torch.inference_mode(), forward_pass(images.device, precision):
-        for start in range(0, len(images), _EVALUATION_BATCH):
-            logits = network(as_input(images[start : start + _EVALUATION_BATCH]))
-            correct += (logits.argmax(1) == labels[start : start + _EVALUATION_BATCH]).sum()
-    return float(correct) / len(images)
+        for some, theirs in zip(images.split(batch), labels.split(batch), strict=True):
+            correct += (network(as_input(some)).argmax(1) == theirs).sum()
+    return int(correct)
+
+
+def _loss(network: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of images float (N, C, H, W)."""
+    with forward_pass(images.device, recipe.precision):
+        return cross_entropy(network(images).float(), labels, label_smoothing=recipe.label_smoothing)
 
 
 def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: int, epoch: int) -> float:
-    """Train one epoch and return the mean loss. All randomness follows from (seed, epoch), so epochs can be resumed."""
+    """Train one epoch and return the mean loss.
+
+    All randomness follows from (seed, epoch), so epochs can be resumed; for the same reason each epoch begins with
+    whole batches, also after one that did not fit into memory.
+    """
     network, optimizer = state.network, state.optimizer
     network.train()
     epoch_seed = (seed * 10_007 + epoch) % 2**63
@@ -100,15 +125,16 @@ def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: i
     steps_per_epoch = recipe.steps_per_epoch(len(data.train_images))
     total = torch.zeros((), device=device)
     batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed)
-    step = 0
+    loss_of = partial(_loss, network, recipe)
+    step, parts = 0, 1
     for step, (images, labels) in enumerate(batches):
         rate = recipe.learning_rate_at(epoch * steps_per_epoch + step, recipe.epochs * steps_per_epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with forward_pass(device, recipe.precision):
-            logits = network(images)
-            loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-        (loss + orthonormal_loss(network, recipe.orthonormal_alpha)).backward()
+        loss, parts = backward_in_parts(network, images, labels, loss_of, parts)
+        regulariser = orthonormal_loss(network, recipe.orthonormal_alpha)
+        if regulariser.requires_grad:  # not where no layer has one
+            regulariser.backward()
         optimizer.step()
         optimizer.zero_grad()
         if state.average is not None:

@@ -1,0 +1,186 @@
+"""Training on a CPU: this project's loop against that of bsconv 0.4.0, side by side on the same networks.
+
+    python -m benchmarks.training_throughput --data path/to/cifar10 [--parts pairs stages data workers accuracy]
+
+pairs: images per CPU second of a whole epoch (training and, at a ninth of its images, validation), the two loops in
+turn, each in a process of its own with one thread. stages: shares of a step, and what of the measured peak of matrix
+products and of memory it reaches. data: augmentation alone. workers: two processes against one. accuracy: equal
+epochs of the same recipe from the same initial weights, several seeds. Needs `bsconv==0.4.0`.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.seed_loop import SeedTraining
+from benchmarks.stages import peaks, stage_shares
+from bsconv_nas.data import ImageData, load_search_data
+from bsconv_nas.models import get_model, model_costs
+from bsconv_nas.study.settings import provenance
+from bsconv_nas.train.augment import training_batches
+from bsconv_nas.train.evaluator import shared_tensor
+from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.precision import fastest_precision
+from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
+
+NETWORKS = ("cifar_mobilenetv1_w1d4_bsconvu", "cifar_resnet20_bsconvu", "cifar_mobilenetv2_w1d4_bsconvs_p1d6")
+PARTS = ("pairs", "stages", "data", "workers", "accuracy")
+
+
+def part_of(data: ImageData, images: int) -> ImageData:
+    """The first images, and a ninth as many to validate, as in a search."""
+    held_out = max(1, images // 9)
+    return replace(
+        data,
+        train_images=data.train_images[:images],
+        train_labels=data.train_labels[:images],
+        val_images=data.val_images[:held_out],
+        val_labels=data.val_labels[:held_out],
+    )
+
+
+def seed_recipe(epochs: int) -> Recipe:
+    """The original script's recipe for few epochs, in the fastest precision: a tenth of the rate in the last one."""
+    changes = {"epochs": epochs, "milestones": (epochs - 1,) if epochs > 1 else ()}
+    return FULL_RECIPES["seed"].model_copy(update={**changes, "precision": fastest_precision("cpu")})
+
+
+def our_epochs(name: str, data: ImageData, seed: int, epochs: int) -> list[float]:
+    """Accuracy after each epoch of this project's loop."""
+    torch.manual_seed(seed)
+    network = get_model(name, data.num_classes)
+    arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
+    tensors = TensorData(*map(shared_tensor, arrays))
+    return [result.top1 for result in train(network, tensors, seed_recipe(epochs), seed)]
+
+
+def seed_epochs(name: str, data: ImageData, seed: int, epochs: int) -> list[float]:
+    """The same of the loop of bsconv 0.4.0."""
+    return list(SeedTraining(name, data, seed).epochs(epochs))
+
+
+LOOPS: dict[str, Callable[[str, ImageData, int, int], list[float]]] = {"seed": seed_epochs, "ours": our_epochs}
+
+
+def measured(loop: str, name: str, source: str, images: int, seed: int, epochs: int = 1) -> dict[str, float]:
+    """In a process of one loop: accuracy, and images per second of CPU and of the clock."""
+    torch.set_num_threads(1)
+    data = part_of(load_search_data(source), images)
+    cpu, clock = time.process_time(), time.perf_counter()
+    top1 = LOOPS[loop](name, data, seed, epochs)[-1]
+    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    return {"top1": top1, "per_cpu_s": images * epochs / cpu, "per_s": images * epochs / clock}
+
+
+def pairs(pools: dict[str, Pool], networks: tuple[str, ...], source: str, images: int, repeats: int) -> Any:
+    """Ratios of images per CPU second, pair by pair, after a warm-up of each."""
+    table: dict[str, Any] = {}
+    for name in networks:
+        rates: dict[str, list[float]] = {loop: [] for loop in LOOPS}
+        for repeat in range(repeats + 1):
+            for loop, pool in pools.items():
+                size = images if repeat else 256
+                rates[loop].append(pool.apply(measured, (loop, name, source, size, repeat))["per_cpu_s"])
+        ratios = [ours / seed for ours, seed in zip(rates["ours"][1:], rates["seed"][1:], strict=True)]
+        table[name] = {
+            "median_ratio": round(statistics.median(ratios), 2),
+            "ratios": [round(ratio, 2) for ratio in ratios],
+            **{f"{loop}_images_per_cpu_s": round(statistics.median(found[1:]), 1) for loop, found in rates.items()},
+        }
+        print(name, table[name], flush=True)
+    return table
+
+
+def data_rate(source: str, images: int) -> float:
+    """Images per CPU second that augmentation alone gives."""
+    torch.set_num_threads(1)
+    data = part_of(load_search_data(source), images)
+    train_images, labels = shared_tensor(data.train_images), shared_tensor(data.train_labels)
+    rates: list[float] = []
+    for seed in range(5):
+        begin = time.process_time()
+        seen = sum(len(theirs) for _, theirs in training_batches(train_images, labels, seed_recipe(1), seed))
+        rates.append(seen / (time.process_time() - begin))
+    return round(statistics.median(rates))
+
+
+def two_workers(one: Pool, other: Pool, name: str, source: str, images: int, repeats: int) -> Any:
+    """How many times the images per second of one worker two have."""
+    ratios: list[float] = []
+    for repeat in range(repeats):
+        alone = one.apply(measured, ("ours", name, source, images, repeat))["per_s"]
+        waiting = [pool.apply_async(measured, ("ours", name, source, images, repeat)) for pool in (one, other)]
+        ratios.append(sum(result.get()["per_s"] for result in waiting) / alone)
+    return {"median_ratio": round(statistics.median(ratios), 2), "ratios": [round(ratio, 2) for ratio in ratios]}
+
+
+def accuracy(pools: dict[str, Pool], networks: tuple[str, ...], source: str, images: int, epochs: int, seeds: int):
+    """Accuracy after equal epochs, by network, loop and seed."""
+    table: dict[str, Any] = {}
+    for name in networks:
+        jobs = {
+            loop: [pool.apply_async(measured, (loop, name, source, images, seed, epochs)) for seed in range(seeds)]
+            for loop, pool in pools.items()
+        }
+        found = {loop: [round(job.get()["top1"], 4) for job in waiting] for loop, waiting in jobs.items()}
+        difference = statistics.mean(found["ours"]) - statistics.mean(found["seed"])
+        spread = (sum(statistics.variance(values) / seeds for values in found.values()) ** 0.5) if seeds > 1 else None
+        table[name] = {**found, "difference": round(difference, 4), "its_standard_error": spread and round(spread, 4)}
+        print(name, table[name], flush=True)
+    return table
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """All parts asked for."""
+    spawn = get_context("spawn")
+    networks = tuple(given.networks)
+    result: dict[str, Any] = {"images": given.images, "precision": fastest_precision("cpu"), **provenance()}
+    with spawn.Pool(1) as seed, spawn.Pool(1) as ours, spawn.Pool(1) as other:
+        pools = {"seed": seed, "ours": ours}
+        if "pairs" in given.parts:
+            result["pairs"] = pairs(pools, networks, given.data, given.images, given.repeats)
+        if "workers" in given.parts:
+            result["workers"] = two_workers(ours, other, networks[0], given.data, given.images, given.repeats)
+        if "data" in given.parts:
+            result["data_images_per_cpu_s"] = ours.apply(data_rate, (given.data, 20_000))
+        if "stages" in given.parts:
+            peak = result["peaks"] = ours.apply(peaks)
+            macs = {name: model_costs(name).macs for name in networks}
+            result["stages"] = {
+                name: ours.apply(stage_shares, (name, macs[name], peak, result["precision"])) for name in networks
+            }
+        if "accuracy" in given.parts:
+            size = given.accuracy_images
+            result["accuracy"] = accuracy(pools, networks, given.data, size, given.epochs, given.seeds)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="cifar10, or a folder of its images")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--images", type=int, default=2560)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--accuracy-images", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "training_throughput.json")
+    given = parser.parse_args()
+    result = measure(given)
+    given.out.parent.mkdir(exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

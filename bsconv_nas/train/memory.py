@@ -1,0 +1,61 @@
+"""Running out of memory: a batch is taken in smaller parts, and the training goes on."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bsconv_nas.errors import TrainingError
+
+_LEAST_PART = 2  # batch normalisation of one image is undefined where it has one pixel left
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not allocate memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def backward_in_parts(
+    network: nn.Module, images: Tensor, labels: Tensor, loss_of: Callable[[Tensor, Tensor], Tensor], parts: int
+) -> tuple[Tensor, int]:
+    """Add the gradients of a batch's mean loss to those of `network`.
+
+    Args:
+        network: without gradients.
+        images, labels: of the batch.
+        loss_of: mean loss of some of them, ready to be differentiated.
+        parts: in how many parts to begin; doubled whenever memory runs out.
+
+    Returns:
+        The mean loss of the batch, and the number of parts that fitted.
+
+    Raises:
+        TrainingError: not even the smallest part fits.
+    """
+    while True:
+        try:
+            return _gradients(images, labels, loss_of, parts), parts
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only here, after the exception is gone, nothing holds the tensors of the attempt any more.
+        network.zero_grad()
+        free_memory(images.device)
+        parts *= 2
+        if len(images) // parts < _LEAST_PART:
+            raise TrainingError(f"out of memory even with {2 * len(images) // parts} images at a time")
+
+
+def free_memory(device: torch.device) -> None:
+    """Give memory that torch keeps for itself back to the GPU, for other trials on it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _gradients(images: Tensor, labels: Tensor, loss_of: Callable[[Tensor, Tensor], Tensor], parts: int) -> Tensor:
+    total = torch.zeros((), device=images.device)
+    for some, theirs in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        loss = loss_of(some, theirs) * (len(some) / len(images))
+        loss.backward()
+        total += loss.detach()
+    return total
