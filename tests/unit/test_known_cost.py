@@ -384,3 +384,13 @@ def _settle(run: Search, job: Job, rng: random.Random) -> None:
         run.report(job.number, EpochResult(1, 2, top1 / 2))
         run.report(job.number, EpochResult(2, 2, top1))
         run.finish(job.number)
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    text = (ROOT / "docs" / "samplers.md").read_text()
+    names: dict[str, object] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    study = names["study"]
+    assert isinstance(study, optuna.Study)
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 15
+    assert all(trial.values[1] <= 1e5 for trial in study.trials)
