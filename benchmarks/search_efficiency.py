@@ -4,8 +4,8 @@
 
 Tasks are the table of trained networks with its limit at a per cent of the MACs, and synthetic problems by number of
 genes. Measured is the hypervolume of the networks trained so far as a share of the best front's (`tasks.py`), with cost
-on a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule and counts epochs: only
-complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
+on a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule, and counts epochs:
+only complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
 """
 
 import argparse
@@ -117,6 +117,16 @@ def _median(counts: list[int | None]) -> int | None:
     return median if median < 10**9 else None
 
 
+def behind_random(found: dict[str, Any]) -> list[int]:
+    """Numbers of trainings, beyond 20, after which the median known-cost search has less than the median random one."""
+    medians = {
+        name: [statistics.median(shares) for shares in zip(*(r["shares"] for r in found[name]["runs"]), strict=True)]
+        for name in ("known-cost", "random")
+    }
+    pairs = enumerate(zip(medians["known-cost"], medians["random"], strict=True), 1)
+    return [number for number, (ours, random) in pairs if number > 20 and ours < random]
+
+
 def measure(task_name: str, name: str, trials: int, seeds: range) -> dict[str, Any]:
     """All runs of a sampler, or of known-cost with a rule of early stopping ("known-cost + asha"), on a task."""
     runs: list[dict[str, Any]] = []
@@ -151,6 +161,9 @@ def main() -> None:
             print(f"{task_name:8s}  {name:18s}", *numbers, sep="  ", flush=True)
             if given.out:
                 _write(given.out, given, results)
+        if {"known-cost", "random"} <= results[task_name].keys():
+            behind = behind_random(results[task_name])
+            print(f"{task_name:8s}  known-cost behind random after 20 trainings: {behind or 'never'}", flush=True)
 
 
 def _write(path: Path, given: argparse.Namespace, results: dict[str, Any]) -> None:

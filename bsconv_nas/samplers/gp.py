@@ -72,7 +72,7 @@ class Kernel:
             (1, math.log(1.0), 1.5),  # trend
             (1, math.log(1.0 / genes), 1.5),  # ranks
             (1, math.log(0.3 / genes), 1.5),  # one-hot
-            (1, math.log(0.01), 1.5),  # noise
+            (1, math.log(0.03), 2.0),  # noise: broad, from none to the tenth and more of brief trainings
         ]
         mean = np.concatenate([np.full(count, value) for count, value, _ in parts])
         return mean, np.concatenate([np.full(count, deviation) for count, _, deviation in parts])

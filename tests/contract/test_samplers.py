@@ -174,3 +174,13 @@ def test_what_was_avoided_is_counted(name: str) -> None:
     counts = [record.avoided for record in study.records if record.avoided]
     assert counts
     assert all(set(count) == {"over_limit", "known"} and 1 <= sum(count.values()) <= 4 for count in counts)
+
+
+@every_sampler
+def test_optuna_sees_each_limit_once(name: str) -> None:
+    space, bounds = table_space(), {"macs": 4000.0, "params": 390.0}
+    study = new_study(space, limits=Limits(bounds))
+    study.start(space, make_sampler(name, space, Limits(bounds), 0))
+    (trial,) = study.optuna_study.get_trials()
+    cost = study.all_records[0].cost
+    assert trial.constraints == {name: cost[name] - bound for name, bound in bounds.items()}

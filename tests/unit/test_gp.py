@@ -84,7 +84,8 @@ def test_predictions_are_the_dense_formula() -> None:
 
 def test_believing_keeps_the_mean_and_shrinks_the_uncertainty() -> None:
     kernel, a, b = _kernel(), _features(20), _features(7, 1)
-    posterior = Posterior(kernel, _theta(kernel), a, np.random.default_rng(2).normal(size=20), np.zeros(20))
+    theta = np.append(_theta(kernel)[:-1], np.log(0.01))  # little noise: one training tells most
+    posterior = Posterior(kernel, theta, a, np.random.default_rng(2).normal(size=20), np.zeros(20))
     mean, deviation = posterior.predict(b)
     believed_mean, believed_deviation = posterior.believing(b.take(np.arange(3))).predict(b)
     assert believed_mean == pytest.approx(mean, abs=1e-6)

@@ -18,7 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bsconv_nas.api import search
 from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.engine import Search
 from bsconv_nas.errors import UsageError
+from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.limits import Limits
 from bsconv_nas.references import REFERENCES
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
@@ -28,6 +30,8 @@ from bsconv_nas.samplers.observations import finished, observations
 from bsconv_nas.samplers.warm_start import reference_genotypes
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.space_file import find_space
+from bsconv_nas.study import Study
+from bsconv_nas.study.storage import open_storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 ROOT = Path(__file__).parents[2]
@@ -117,7 +121,7 @@ def test_it_finds_the_front_where_random_search_does_not() -> None:
         found[name] = max(trial.values[0] for trial in study.trials)
     many = [space.random(random.Random(i)) for i in range(4000)]
     best = max(_top1(genotype) for genotype in many if limits.allow(space.cost(genotype)))
-    assert found["known-cost"] >= best > found["random"]
+    assert found["known-cost"] >= best - 0.005 > found["random"] + 0.005
 
 
 @pytest.mark.parametrize("top1", [0.0, 0.1, 1.0])
@@ -347,3 +351,46 @@ def test_a_hundred_trials_of_eight_genes_take_little_time() -> None:
     begin = time.process_time()
     search(space, evaluate=lambda g: 1 - 1 / (2 + float(sum(g[:4]))), limits={"macs": 26}, trials=100)  # type: ignore[arg-type]
     assert time.process_time() - begin < 20
+
+
+def test_eight_workers_with_stops_failures_and_restarts_never_repeat_a_network() -> None:
+    space, limits = _space(), Limits({"macs": 150e3})
+    storage = open_storage(None)
+    rng = random.Random(0)
+    for target in (20, 40, 60):  # a driver dies twice, with eight networks in training
+        study = Study.open(storage, "s", space, limits, 0, {})
+        run = Search(study, space, make_sampler("known-cost", space, limits, 0), target)
+        jobs = {job.number: job for _ in range(8) if (job := run.next()) is not None}
+        while len(jobs) == 8 or (target == 60 and jobs):
+            job = jobs.pop(rng.choice(sorted(jobs)))
+            _settle(run, job, rng)
+            following = run.next()
+            jobs |= {following.number: following} if following is not None else {}
+    records = study.all_records
+    assert len(records) == 60
+    assert len({record.identity for record in records}) == 60
+    assert all(limits.allow(record.cost) for record in records)
+
+
+def _settle(run: Search, job: Job, rng: random.Random) -> None:
+    """End a job as the stars have it: complete, failed or stopped early."""
+    fate, top1 = rng.random(), _top1(job.genotype)
+    if fate < 0.1:
+        run.fail(job.number, "no luck")
+    elif fate < 0.3:
+        run.report(job.number, EpochResult(1, 2, top1 / 2))
+        run.study.stop(run._running.pop(job.number))
+    else:
+        run.report(job.number, EpochResult(1, 2, top1 / 2))
+        run.report(job.number, EpochResult(2, 2, top1))
+        run.finish(job.number)
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    text = (ROOT / "docs" / "samplers.md").read_text()
+    names: dict[str, object] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    study = names["study"]
+    assert isinstance(study, optuna.Study)
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 15
+    assert all(trial.values[1] <= 1e5 for trial in study.trials)

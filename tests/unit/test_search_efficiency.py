@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import search_efficiency, true_front
 from benchmarks.peers import PEERS
-from benchmarks.search_efficiency import run, run_with_epochs, summary
+from benchmarks.plot_search_efficiency import bands
+from benchmarks.search_efficiency import behind_random, run, run_with_epochs, summary
 from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
 from benchmarks.tasks import SyntheticTask, TableTask, share
@@ -105,6 +106,12 @@ def test_summary_of_runs() -> None:
     assert found["ask ms"] == 2.0
 
 
+def test_being_behind_random_is_noticed() -> None:
+    random = [{"shares": [0.9] * 20 + [0.5, 0.6, 0.7]}] * 3
+    ours = [{"shares": [0.1] * 20 + [0.5, 0.5, 0.8]}] * 2 + [{"shares": [0.1] * 20 + [0.9, 0.9, 0.9]}]
+    assert behind_random({"known-cost": {"runs": ours}, "random": {"runs": random}}) == [22]
+
+
 def test_it_runs_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,3 +124,8 @@ def test_it_runs_and_writes(
     assert len(found["results"]["8"]["tpe"]["runs"][0]["shares"]) == 25
     assert found["provenance"]["processor"]
     assert "tpe" in capsys.readouterr().out
+
+
+def test_quartiles_of_progress() -> None:
+    low, middle, high = bands([{"shares": [0.0, value]} for value in (0.1, 0.2, 0.3, 0.4, 0.5)])
+    assert (low[1], middle[1], high[1]) == pytest.approx((0.2, 0.3, 0.4))
