@@ -239,10 +239,12 @@ def test_nothing_is_cut_off(watched: Watch, studies: Path, width: int, scheme: s
         watch = watched(width, scheme)
         page = watch.open(server.link)
         for box in (
-            page.locator(selector).bounding_box() for selector in ("header.top", "#numbers", "#details", "main")
+            page.locator(selector).bounding_box()
+            for selector in ("header.top", "#numbers", ".front-card", "#details", "main")
         ):
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width + 1
+        assert page.locator(".front-card").bounding_box()["width"] > min(340, width / 2)
         assert page.locator("html").get_attribute("data-theme") == scheme
         page.locator("#theme").click()
         assert page.locator("html").get_attribute("data-theme") != scheme
@@ -250,7 +252,7 @@ def test_nothing_is_cut_off(watched: Watch, studies: Path, width: int, scheme: s
 
 
 def test_the_report_works_from_disk(watched: Watch, studies: Path, tmp_path: Path) -> None:
-    make(studies)
+    MadeUpStudy(studies / "first", asked=8).add(8)  # too few for importances, which are tested apart
     source = StudySource(studies / "first")
     files = write_report(source, tmp_path / "report")
     assert {"index.html", "front.json", "pareto.csv", "figures/front.svg", "figures/progress.pdf"} <= set(files)
