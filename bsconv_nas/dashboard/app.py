@@ -81,7 +81,7 @@ class Api:
 
     async def stream(self, request: Request) -> Response:
         """Server-sent events: what changed in the studies that a page shows, as soon as it did."""
-        held = {key: (epoch, int(rev)) for key, epoch, rev in map(_split, request.query_params.getlist("study"))}
+        held = dict(_held(text) for text in request.query_params.getlist("study"))
         return StreamingResponse(self._events(held), media_type="text/event-stream")
 
     async def _events(self, held: dict[str, tuple[str, int]]) -> AsyncGenerator[str]:
@@ -145,6 +145,9 @@ def _integer(request: Request, name: str) -> int:
     return int(text)
 
 
-def _split(held: str) -> tuple[str, str, str]:
-    key, epoch, revision = held.rsplit(":", 2)
-    return key, epoch, revision
+def _held(text: str) -> tuple[str, tuple[str, int]]:
+    """What a page holds of a study: key, epoch and revision."""
+    parts = text.rsplit(":", 2)
+    if len(parts) != 3 or not parts[2].isdigit():
+        raise HTTPException(400, f"study is {text!r}; allowed: KEY:EPOCH:REVISION")
+    return parts[0], (parts[1], int(parts[2]))

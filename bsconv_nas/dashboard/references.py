@@ -10,6 +10,8 @@ _CIFAR10 = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hor
 _FAMILIES = {
     "MobileNetV1": ("cifar_mobilenetv1_", ""),
     "MobileNetV1 + BSConv-U": ("cifar_mobilenetv1_", "_bsconvu"),
+    "WRN-16": ("cifar_wrn16_", ""),
+    "WRN-16 + BSConv-U": ("cifar_wrn16_", "_bsconvu"),
     "ResNet": ("cifar_resnet", ""),
     "ResNet + BSConv-U": ("cifar_resnet", "_bsconvu"),
     "ResNet + BSConv-S, p = 1/4": ("cifar_resnet", "_bsconvs_p1d4"),

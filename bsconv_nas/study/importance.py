@@ -47,6 +47,8 @@ def importances_apart(genotypes: list[dict[str, Any]], accuracies: list[float]) 
     Raises:
         BsconvNasError: the process failed.
     """
+    if len(genotypes) < LEAST_TRIALS:
+        return {}
     done = subprocess.run(
         [sys.executable, "-m", "bsconv_nas.study.importance"],
         input=json.dumps([genotypes[-MOST_TRIALS:], accuracies[-MOST_TRIALS:]]),

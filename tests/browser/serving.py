@@ -42,9 +42,8 @@ class Served:
         connection.request("GET", f"/api/stream?study={study}:{epoch}:{revision}")
         answer = connection.getresponse()
         try:
-            yield (
-                (len(line), json.loads(line[6:])) for line in iter(answer.readline, b"") if line.startswith(b'data: {"')
-            )
+            lines = (line for line in iter(answer.readline, b"") if line.startswith(b'data: {"'))
+            yield ((len(line), json.loads(line[6:])) for line in lines)
         finally:
             connection.close()
 

@@ -49,8 +49,7 @@ export class Chart {
     const plane = svg("rect", { class: "plane", width: inner.width, height: inner.height });
     this.overlay = svg("g", { class: "overlay" });
     const group = svg("g", { transform: `translate(${margin.left} ${margin.top})` }, this.axes(), plane, marks, this.overlay);
-    if (!this.dragging) this.svg.replaceChildren(clip, group);
-    else this.deferred = true; // the handle that is held must stay in the page
+    if (!this.dragging) this.svg.replaceChildren(clip, group); // a handle that is held must stay in the page
   }
 
   domains() {
@@ -138,11 +137,13 @@ export class Chart {
       event.preventDefault();
       node.setPointerCapture(event.pointerId);
       this.dragging = node.parentNode;
+      this.dragged = false;
       this.showTip(null);
     });
     node.addEventListener("pointermove", (event) => {
       if (!this.dragging) return;
       const x = Math.min(Math.max(this.pointer(event)[0], 0), this.frame.width);
+      this.dragged = true;
       node.parentNode.setAttribute("transform", `translate(${x} 0)`);
       move(event);
       const text = node.parentNode.querySelector("text");
@@ -151,7 +152,7 @@ export class Chart {
     });
     const end = () => {
       this.dragging = null;
-      this.render();
+      if (this.dragged) this.render(); // without a move, the node must stay: a second click makes a double click
     };
     node.addEventListener("pointerup", end);
     node.addEventListener("pointercancel", end);

@@ -32,8 +32,10 @@ export function frontPlot(app) {
   byId("zoom-in").onclick = () => zoomBy(chart, 0.7);
   byId("zoom-out").onclick = () => zoomBy(chart, 1 / 0.7);
   byId("zoom-reset").onclick = () => resetZoom(chart);
+  byId("budget-reset").onclick = () => app.set({ budget: null });
   app.charts.front = chart;
   return (view) => {
+    byId("budget-reset").hidden = app.state.budget === null;
     const groups = grouped(view);
     drawLegend(app, groups);
     const layers = layersOf(app, view, groups);

@@ -59,16 +59,18 @@ function tile(value, label, more, cls = "", share = null) {
 function drawNotice(app, study, resume) {
   const host = byId("notice");
   const message = app.error ?? study.error;
-  const interrupted = study.standing.state === "interrupted" && app.source.live;
-  host.hidden = !message && !interrupted && study.rows.size > 0;
+  const parts = message ? [el("p", {}, `${sentence(message)} What is shown is the last that was read.`)] : standing(app, study, resume);
+  host.hidden = !parts.length;
   host.classList.toggle("bad", Boolean(message));
-  if (message) replace(host, el("p", {}, `${sentence(message)} What is shown is the last that was read.`));
-  else if (interrupted) replace(host, el("p", {}, "The search does not run. To continue it:"), command(resume));
-  else if (!study.rows.size) replace(host, el("p", {}, "No network has been proposed yet. This page fills itself as soon as the search stores its first trial."));
-  if (!message && study.rows.size && !study.all().some((row) => row.allowed)) {
-    host.hidden = false;
-    host.append(el("p", {}, "No network so far is within the limits."));
-  }
+  replace(host, parts);
+}
+
+function standing(app, study, resume) {
+  const parts = [];
+  if (!study.rows.size) parts.push(el("p", {}, "No network has been proposed yet. This page fills itself as soon as the search stores its first trial."));
+  else if (!study.all().some((row) => row.allowed)) parts.push(el("p", {}, "No network so far is within the limits."));
+  if (study.standing.state === "interrupted" && app.source.live) parts.push(el("p", {}, "The search does not run. To continue it:"), command(resume));
+  return parts;
 }
 
 function sentence(text) {
