@@ -37,7 +37,7 @@ def verify(folder: Path, test: TestData | None = None) -> list[Finding]:
             np.savez(path, images=test.images, labels=test.labels)
             arguments += ["--test", str(path)]
         rows = _run(arguments, folder)
-    rows[0]["problems"] += _cost_problems(folder, manifest)
+    rows[0]["problems"] += cost_problems(folder, manifest)
     return rows
 
 
@@ -65,7 +65,7 @@ def _run(arguments: list[str], folder: Path) -> list[Finding]:
         raise BsconvNasError(f"the check of {folder} does not run: {reason}") from error
 
 
-def _cost_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
+def cost_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
     """What arch.json costs by the closed form, against what is written down; references have none."""
     try:
         found = json.loads((folder / "arch.json").read_text())

@@ -13,6 +13,12 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CLI = [sys.executable, "-m", "bsconv_nas"]
 SHORT = ["--trials", "2", "--epochs", "1", "--workers", "0"]
+VERBS = {
+    "search": SHORT,
+    "train": ["--epochs", "1"],
+    "finalize": ["--epochs", "1", "--seeds", "1", "--top", "1", "--workers", "0"],
+    "export": ["--format", "onnx"],
+}
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -36,14 +42,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_readme_shows_the_main_commands() -> None:
     shown = "\n".join(commands())
-    for verb in ("search", "front", "profile", "export", "studies", "spaces", "models", "train", "convert"):
+    for verb in ("search", "front", "profile", "finalize", "export", "verify", "studies", "spaces", "models", "train", "convert"):
         assert f"bsconv-nas {verb}" in shown
 
 
 def test_commands_run_as_shown(folder: Path) -> None:
     for command in commands():
         arguments = shlex.split(command)[1:]
-        short = {"search": SHORT, "train": ["--epochs", "1"]}.get(arguments[0], [])
+        short = VERBS.get(arguments[0], [])
         done = subprocess.run([*CLI, *arguments, *short], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.stdout.strip(), command
@@ -57,6 +63,14 @@ def test_exported_network_loads_as_shown(folder: Path) -> None:
         [sys.executable, "-c", program], cwd=folder / "network", capture_output=True, text=True, check=False
     )
     assert done.stdout == "Network\n", done.stderr
+
+
+def test_onnx_file_classifies_a_photo_as_shown(folder: Path) -> None:
+    (program,) = [text for kind, text in BLOCKS if kind == "python" and "onnxruntime" in text]
+    assert len(program.splitlines()) <= 15
+    Image.open(folder / "path/to/images/test/dark/0.png").resize((40, 30)).save(folder / "photo.jpg")
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in ("dark", "light"), done.stderr
 
 
 def test_python_example_runs(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.errors import BsconvNasError, UsageError
 from bsconv_nas.export import Exported, Source, export_network, verify, verify_program
 from bsconv_nas.export.formats import FORMATS, Format, find_formats
+from bsconv_nas.export.verify import cost_problems, read_manifest
 from bsconv_nas.models import get_model, known_models
 from bsconv_nas.network import build
 from bsconv_nas.space_file import find_space
@@ -55,6 +56,12 @@ def random_arch(space: str, seed: int, size: tuple[int, int]) -> ArchSpec:
     return networks.decode(tuple(rng.choice(gene.choices) for gene in networks.genes))
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks in this process: starting another takes seconds."""
+    monkeypatch.setattr("bsconv_nas.export.folder.verify", lambda folder: verify_program.check_folder(folder, None))
+
+
 def assert_equal(exported: Exported, folder: Path, formats: set[str]) -> None:
     assert {row["file"] for row in exported.findings} == {"costs", "model.py", *(FORMATS[f].file for f in formats)}
     for row in exported.findings:
@@ -65,6 +72,7 @@ def assert_equal(exported: Exported, folder: Path, formats: set[str]) -> None:
     assert not list(folder.parent.glob(".*"))
 
 
+@pytest.mark.long  # by default docs/export.md's commands do the same
 def test_a_network_of_the_space_in_all_formats(digits: ImageData, tmp_path: Path) -> None:
     arch = random_arch("quick", 3, (8, 8))
     exported = export_network(source_of(arch), tmp_path / "net", find_formats(None), digits)
@@ -81,27 +89,19 @@ def test_a_network_of_the_space_in_all_formats(digits: ImageData, tmp_path: Path
     assert "not calibrated on, int8" in card
 
 
+@pytest.mark.usefixtures("here")
 def test_a_reference_network(tmp_path: Path) -> None:
     source = reference_source("cifar_mobilenetv1_w1d4_bsconvu", (16, 16))
     exported = export_network(source, tmp_path / "net", find_formats("pt2,onnx"), None)
     assert_equal(exported, tmp_path / "net", {"pt2", "onnx"})
 
 
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No check in another process, which takes seconds: for tests of what comes before it."""
-    monkeypatch.setattr("bsconv_nas.export.folder.verify", lambda folder: [])
-
-
 def assert_forms_equal(source: Source, folder: Path) -> None:
-    """Without the check in another process, so that many networks can be seen."""
-    exported = export_network(source, folder, find_formats("pt2,onnx"), None)
-    findings = verify_program.check_folder(folder, None)
-    assert_equal(replace(exported, findings=findings), folder, {"pt2", "onnx"})
+    assert_equal(export_network(source, folder, find_formats("pt2,onnx"), None), folder, {"pt2", "onnx"})
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("space", "size"), [("quick", (8, 8)), ("cifar", (32, 32)), ("mobile", (96, 96))])
 @pytest.mark.parametrize("seed", range(20))
 def test_random_networks_of_every_space(space: str, size: tuple[int, int], seed: int, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_random_networks_of_every_space(space: str, size: tuple[int, int], seed:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     "name", [*CIFAR[::7], "resnet18_bsconvu", "preresnet10", "mobilenetv2_w1d2", "mobilenetv1_w1d4"]
 )
@@ -137,7 +137,7 @@ def copied(plain: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(plain, tmp_path / "net"))
 
 
-def test_whatever_differs_is_found(copied: Path) -> None:
+def test_whatever_differs_is_found_by_the_program_in_the_folder(copied: Path) -> None:
     weights = load_file(copied / "model.safetensors")
     weights["classifier.bias"] += 0.01
     save_file(weights, copied / "model.safetensors")
@@ -146,24 +146,27 @@ def test_whatever_differs_is_found(copied: Path) -> None:
     (copied / "arch.json").write_text(json.dumps(arch))
     program = copied / "model.pt2"
     program.write_bytes(program.read_bytes()[:1000])
-    costs, model, damaged = verify(copied)
-    assert any("arch.json is not the architecture of model.py" in problem for problem in costs["problems"])
-    assert any(problem.startswith("macs of arch.json is") for problem in costs["problems"])
-    assert "outputs differ by" in model["problems"][0]
-    assert "does not run" in damaged["problems"][0]
-
-
-def test_the_program_in_the_folder_runs_alone_and_exits_with_1(copied: Path) -> None:
-    (copied / "model.pt2").unlink()
     done = subprocess.run([sys.executable, "-I", "verify.py"], cwd=copied, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert re.search(r"ok +model.py +outputs within", done.stdout)
+    assert re.search(r"FAILED +costs +arch.json is not the architecture of model.py", done.stdout)
+    assert re.search(r"FAILED +model.py +outputs differ by", done.stdout)
     assert re.search(r"FAILED +model.pt2 +does not run", done.stdout)
+    assert "macs of arch.json is" in cost_problems(copied, read_manifest(copied))[0]
+
+
+def test_a_wrong_accuracy_is_found(plain: Path, digits: ImageData) -> None:
+    test = {"images": torch.tensor(digits.val_images), "labels": torch.tensor(digits.val_labels)}
+    promise = {"tolerance": 1e-4, "top1_tolerance": 0.005, "test_top1": None}
+    found = verify_program.check_form("model.pt2", promise, plain, test)
+    assert found["problems"] == []
+    promise["test_top1"] = found["test_top1"] + 0.02
+    assert "test top-1 is" in verify_program.check_form("model.pt2", promise, plain, test)["problems"][0]
 
 
 # What cannot be
 
 
+@pytest.mark.usefixtures("here")
 def test_a_wrong_export_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def another(network: torch.nn.Module) -> torch.nn.Module:
         return settled(build(random_arch("quick", 6, (8, 8)), seed=1), (8, 3, 8, 8), passes=1)
@@ -174,7 +177,7 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("here")
 def test_missing_packages_and_images_are_named_and_the_others_written(tmp_path: Path) -> None:
     missing = replace(FORMATS["onnx"], name="other", packages=("onnx", "no_such_package"))
     rows: list[Format] = [FORMATS["pt2"], missing, FORMATS["int8"]]
@@ -185,7 +188,7 @@ def test_missing_packages_and_images_are_named_and_the_others_written(tmp_path: 
     assert not (tmp_path / "net/model.onnx").exists()
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("here")
 def test_force_replaces_an_export_and_nothing_else(plain: Path, copied: Path) -> None:
     source = source_of(random_arch("quick", 7, (8, 8)))
     with pytest.raises(UsageError, match="--force"):

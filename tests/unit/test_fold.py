@@ -24,7 +24,7 @@ def layers(network: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(module, kind) for module in network.modules())
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(archs())
 def test_outputs_stay_and_macs_do_not_rise(arch: ArchSpec) -> None:
     size = (2, arch.in_channels, *arch.image_size)
