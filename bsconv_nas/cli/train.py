@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from bsconv_nas.cli.console import DirOption, JsonOption, err, out, print_json
 from bsconv_nas.cli.profile import NETWORK_HELP
@@ -108,13 +108,13 @@ def _changed(recipe: Any, changes: dict[str, Any], model: Any) -> Any:
 
 
 def _run(training: Any, show: bool) -> None:
-    """Train with a progress bar on a terminal, one line per epoch elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    """Train with a progress bar on a terminal, which moves with every step; one line per epoch elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not (show and err.is_terminal)) as bar:
-        task = bar.add_task(training.model, total=training.recipe.epochs)
-        for result in training.run():
+        task = bar.add_task(training.model, total=None)
+        for result in training.run(lambda done, steps: bar.update(task, completed=done, total=steps)):
             loss = result.metrics["train_loss"]
             text = f"epoch {result.epoch}/{result.epochs}: loss {loss:.3f}, val {percent(result.top1)}"
-            bar.update(task, completed=result.epoch, description=text)
+            bar.update(task, description=text)
             if show and not err.is_terminal:
                 err.print(text, highlight=False, markup=False)

@@ -19,7 +19,7 @@ from bsconv_nas.files import write_atomic
 from bsconv_nas.intervals import binomial_interval
 from bsconv_nas.train.checkpoint import checkpoint_key, load_weights, save_weights
 from bsconv_nas.train.evaluator import shared_tensor
-from bsconv_nas.train.loop import TensorData, evaluate_top1, train
+from bsconv_nas.train.loop import StepHook, TensorData, evaluate_top1, train
 from bsconv_nas.train.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, LOG, RESULT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "result.json"
@@ -81,8 +81,10 @@ class FullTraining:
         """The epoch whose weights are kept."""
         return best_epoch(self.results)
 
-    def run(self) -> Iterator[EpochResult]:
+    def run(self, on_step: StepHook | None = None) -> Iterator[EpochResult]:
         """Train, yielding after each epoch; epochs of an earlier run are yielded again.
+
+        `on_step` is told each step done and the number of all steps.
 
         Raises:
             TrainingError: the loss is not finite.
@@ -93,7 +95,8 @@ class FullTraining:
         tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))
         checkpoint = self.folder / CHECKPOINT
         write_atomic(self.folder / NETWORK, json.dumps(self._description(), indent=1) + "\n")
-        for result in train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best):
+        results = train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best, on_step)
+        for result in results:
             self.results.append(result)
             self._write_log()
             yield result

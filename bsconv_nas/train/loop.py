@@ -37,6 +37,7 @@ class TensorData:
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 EpochHook = Callable[[EpochResult, nn.Module], None]
+StepHook = Callable[[int, int], None]  # (steps done, steps in all)
 
 
 def train(
@@ -47,13 +48,14 @@ def train(
     checkpoint: Path | None = None,
     key: str = "",
     on_epoch: EpochHook | None = None,
+    on_step: StepHook | None = None,
 ) -> Iterator[EpochResult]:
     """Train `network` in place, yielding the validation accuracy after each epoch.
 
     With a `checkpoint` path the state is kept there after each epoch; if it already holds one of the training named
     `key`, the results so far are yielded again and the training goes on from there, to the same end result. `on_epoch`
     gets each new result, before its checkpoint is written, with the network that was evaluated: the averaged one
-    where the recipe averages weights.
+    where the recipe averages weights. `on_step` is told each step done and the number of all steps.
 
     Raises:
         TrainingError: the loss is not finite, or far above that of guessing.
@@ -71,7 +73,7 @@ def train(
         yield from results
     for epoch in range(len(results), recipe.epochs):
         started = time.perf_counter()
-        loss = _train_epoch(state, data, recipe, seed, epoch)
+        loss = _train_epoch(state, data, recipe, seed, epoch, on_step)
         top1 = evaluate_top1(state.evaluated, data.val_images, data.val_labels, recipe.precision)
         seconds = time.perf_counter() - started
         results.append(EpochResult(epoch + 1, recipe.epochs, top1, {"train_loss": loss, "seconds": seconds}))
@@ -111,7 +113,9 @@ def _loss(network: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) ->
         return cross_entropy(network(images).float(), labels, label_smoothing=recipe.label_smoothing)
 
 
-def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: int, epoch: int) -> float:
+def _train_epoch(
+    state: TrainingState, data: TensorData, recipe: Recipe, seed: int, epoch: int, on_step: StepHook | None
+) -> float:
     """Train one epoch and return the mean loss.
 
     All randomness follows from (seed, epoch), so epochs can be resumed; for the same reason each epoch begins with
@@ -127,8 +131,9 @@ def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: i
     batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed)
     loss_of = partial(_loss, network, recipe)
     step, parts = 0, 1
+    before, steps = epoch * steps_per_epoch, recipe.epochs * steps_per_epoch
     for step, (images, labels) in enumerate(batches):
-        rate = recipe.learning_rate_at(epoch * steps_per_epoch + step, recipe.epochs * steps_per_epoch)
+        rate = recipe.learning_rate_at(before + step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss, parts = backward_in_parts(network, images, labels, loss_of, parts)
@@ -140,6 +145,8 @@ def _train_epoch(state: TrainingState, data: TensorData, recipe: Recipe, seed: i
         if state.average is not None:
             state.average.update_parameters(network)
         total += loss.detach()
+        if on_step is not None:
+            on_step(before + step + 1, steps)
     return _checked_loss(float(total) / (step + 1), epoch)
 
 

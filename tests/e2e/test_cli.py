@@ -233,7 +233,20 @@ def test_spaces(call: Callable[..., Called]) -> None:
     assert call("spaces").returncode == call("spaces", "show", "mobile", "--flops", "300M").returncode == 0
 
 
-VERBS = ["", "search", "front", "profile", "export", "finalize", "verify", "latency", "spaces", "spaces show", "spaces list", "studies"]
+VERBS = [
+    "",
+    "search",
+    "front",
+    "profile",
+    "export",
+    "finalize",
+    "verify",
+    "latency",
+    "spaces",
+    "spaces show",
+    "spaces list",
+    "studies",
+]
 
 
 @pytest.mark.parametrize("verb", [*VERBS, "studies list", "studies status", "studies recipes"])

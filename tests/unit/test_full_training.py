@@ -38,7 +38,9 @@ def test_interrupted_training_ends_with_the_same_result(digits: ImageData, tmp_p
         return load_test_data("digits")
 
     whole = training(digits, tmp_path / "whole")
-    assert [result.epoch for result in whole.run()] == [1, 2, 3]
+    steps: list[tuple[int, int]] = []
+    assert [result.epoch for result in whole.run(lambda *step: steps.append(step))] == [1, 2, 3]
+    assert [done for done, _ in steps] == list(range(1, steps[0][1] + 1))
     expected = whole.finish(load_test)
 
     interrupted = training(digits, tmp_path / "parts").run()
