@@ -8,6 +8,7 @@ import typer
 
 from bsconv_nas import __version__
 from bsconv_nas.cli import (
+    calibrate,
     convert,
     dashboard,
     export,
@@ -42,6 +43,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("search")(search.search)
+app.command("calibrate")(calibrate.calibrate)
 app.command("front")(front.front)
 app.command("dashboard")(dashboard.dashboard)
 app.command("report")(report.report)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bsconv_nas.api import make_executor
 from bsconv_nas.api import search as run_api
+from bsconv_nas.cli.calibrate import cost_line
 from bsconv_nas.cli.console import err, out
 from bsconv_nas.cli.progress import LiveView, PlainView, Tally
 from bsconv_nas.cli.spaces import space_facts
@@ -108,7 +109,7 @@ def run_search(
     def opened() -> None:
         _study_file(plan, storage).write(folder)
         if show:
-            err.print(_header(plan, folder, len(earlier)), highlight=False, markup=False)
+            err.print(_header(plan, folder, earlier), highlight=False, markup=False)
 
     with view if isinstance(view, LiveView) else nullcontext():
         study = run_api(
@@ -149,7 +150,8 @@ def _earlier_records(folder: Path, directory: Path, storage: str | None) -> list
         return []
 
 
-def _header(plan: Plan, folder: Path, done: int) -> str:
+def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
+    done = len(earlier)
     data, machine = plan.data, plan.resources
     height, width = data.image_size
     count = len(data.train_images) + len(data.val_images)
@@ -160,10 +162,14 @@ def _header(plan: Plan, folder: Path, done: int) -> str:
         f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
         f"{height}x{width}, {data.num_classes} classes",
         f"Space     {space_facts(plan.space, plan.limits)}",
-        f"Training  {plan.recipe.epochs} epochs{_share(plan.recipe.train_fraction)}, batch {plan.recipe.batch_size}; "
+        f"Training  {plan.recipe.epochs} epochs{_share(plan.recipe.train_fraction)}, batch {plan.recipe.batch_size}, "
+        f"{plan.recipe.precision}; "
         f"{where}, {device} each; sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
     ]
+    cost = cost_line(plan, [record.seconds for record in earlier])
+    if cost is not None:
+        lines.append(f"Cost      {cost}")
     if data.skipped:
         lines.append(f"Warning   {data.skipped} unreadable images were left out")
     return "\n".join(lines)

@@ -4,10 +4,8 @@ Blocks marked `bash` are run in the order shown, in a folder of their document; 
 it needs a cluster or a server, is marked `console`.
 """
 
-import contextlib
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import warnings
@@ -114,14 +112,13 @@ def test_commands_run_as_shown(document: str, in_home: Path, capsys: pytest.Capt
 
 
 def check_server(arguments: list[str], folder: Path) -> None:
-    """A server is started, says where it is, and ends at Ctrl-C."""
+    """A server is started, says where it is, and ends when it is told to."""
     command = [sys.executable, "-m", "bsconv_nas", *arguments, "--port", "0"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        with contextlib.closing(server.stdout):
-            line = server.stdout.readline()
-            server.send_signal(signal.SIGINT)
-            server.stdout.read()
+        line = server.stdout.readline()
+        server.terminate()  # not Ctrl-C: a process that was started in the background may ignore it
+        server.wait(timeout=120)
     assert line.startswith("Dashboard: http://"), line
 
 

@@ -1,0 +1,188 @@
+"""Whether a cheap training ranks networks as the full brief one does; resumable.
+
+    python -m benchmarks.fidelity --data path/to/cifar10 --networks 60 --flops 20M
+
+Random networks of the cifar space within the budget are trained by the full brief recipe (`--epochs` epochs of all
+images) and by each cheap one: fewer epochs, a share of the images, smaller images. Every training is a line of the CSV
+file, and a line that is there is not trained again. The report: Kendall's tau between the final validation accuracies,
+recall of the top tenth (of the networks that are best by the full training, the share among as many of the best by the
+cheap one), and the ratio of CPU seconds. A second seed of the full training shows what can be reached at all.
+"""
+
+import argparse
+import csv
+import json
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import kendalltau
+
+from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.data import ImageData, load_search_data
+from bsconv_nas.network import build
+from bsconv_nas.space import Genotype
+from bsconv_nas.space_file import find_space
+from bsconv_nas.study.settings import provenance
+from bsconv_nas.train.evaluator import set_input_statistics, shared_tensor
+from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.precision import fastest_precision
+from bsconv_nas.train.recipe import default_recipe
+from bsconv_nas.units import parse_amount
+
+HEADER = ("network", "fidelity", "macs", "val_top1", "cpu_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """A way to train briefly. `image_size` None: the data's own."""
+
+    name: str
+    epochs: int
+    train_fraction: float = 1.0
+    image_size: int | None = None
+    seed: int = 0
+
+
+def fidelities(epochs: int) -> tuple[Fidelity, ...]:
+    """The full brief training, its second seed, and the cheap ones to judge."""
+    return (
+        Fidelity("full", epochs),
+        Fidelity("full, other seed", epochs, seed=1),
+        Fidelity("half the epochs", max(1, epochs // 2)),
+        Fidelity("a quarter of the epochs", max(1, epochs // 4)),
+        Fidelity("a quarter of the images", epochs, 0.25),
+        Fidelity("24 px", epochs, image_size=24),
+        Fidelity("16 px", epochs, image_size=16),
+        Fidelity("16 px, a quarter of the images", epochs, 0.25, 16),
+    )
+
+
+def sample(count: int, macs: float) -> list[Genotype]:
+    """Different random networks within the budget, the same each time."""
+    space, rng = _space(32, 10), random.Random(0)
+    found: dict[str, Genotype] = {}
+    while len(found) < count:
+        genotype = space.random(rng)
+        if space.cost(genotype)["macs"] <= macs:
+            found.setdefault(space.identity(genotype), genotype)
+    return list(found.values())
+
+
+def trained(source: str, genotype: Genotype, fidelity: Fidelity) -> dict[str, Any]:
+    """One training, as a row of the file."""
+    torch.set_num_threads(1)
+    data = load_search_data(source, image_size=fidelity.image_size)
+    side = data.image_size[0]
+    space = _space(side, data.num_classes)
+    recipe = default_recipe(
+        len(data.train_images), side, True, fidelity.epochs, fidelity.train_fraction, fastest_precision("cpu")
+    )
+    network = build(space.decode(genotype), fidelity.seed)
+    set_input_statistics(network, *data.statistics())
+    begin = time.process_time()
+    curve = [result.top1 for result in train(network, _tensors(data), recipe, fidelity.seed)]
+    return {
+        "fidelity": fidelity.name,
+        "macs": int(space.cost(genotype)["macs"]),
+        "val_top1": round(curve[-1], 5),
+        "cpu_seconds": round(time.process_time() - begin, 1),
+    }
+
+
+def _space(side: int, classes: int) -> ArchSpace:
+    # The space has a least image size; smaller images are the same networks.
+    definition = find_space("cifar").model_copy(update={"image_size": (8, 64)})
+    return ArchSpace(definition, (side, side), classes)
+
+
+def _tensors(data: ImageData) -> TensorData:
+    return TensorData(*map(shared_tensor, (data.train_images, data.train_labels, data.val_images, data.val_labels)))
+
+
+def agreement(full: Sequence[float], cheap: Sequence[float]) -> dict[str, float]:
+    """Kendall's tau-b and the recall of the top tenth (at least one network)."""
+    count = max(1, len(full) // 10)
+    best, chosen = (set(np.argsort(values, kind="stable")[-count:].tolist()) for values in (full, cheap))
+    tau = float(kendalltau(full, cheap).statistic)
+    return {"kendall_tau": round(tau, 3), "top_decile_recall": round(len(best & chosen) / count, 3)}
+
+
+def report(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Agreement with the full training and cost relative to it, by fidelity, over the networks that have both."""
+    by: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        by.setdefault(row["fidelity"], {})[row["network"]] = row
+    full = by.get("full", {})
+    result: dict[str, Any] = {}
+    for name, cheap in by.items():
+        both = [network for network in full if network in cheap]
+        if name == "full" or len(both) < 2:
+            continue
+        accuracies = ([float(table[network]["val_top1"]) for network in both] for table in (full, cheap))
+        seconds = [sum(float(table[network]["cpu_seconds"]) for network in both) for table in (full, cheap)]
+        result[name] = {
+            "networks": len(both),
+            **agreement(*accuracies),
+            "cost": round(seconds[1] / seconds[0], 3),
+        }
+    return result
+
+
+def _run(given: argparse.Namespace) -> None:
+    path: Path = given.out.with_suffix(".csv")
+    done = {(row["network"], row["fidelity"]) for row in _rows(path)}
+    space = _space(32, 10)
+    jobs = [
+        (space.identity(genotype), genotype, fidelity)
+        for genotype in sample(given.networks, parse_amount(given.flops, "--flops"))
+        for fidelity in fidelities(given.epochs)
+    ]
+    left = [job for job in jobs if (job[0], job[2].name) not in done][: given.most]
+    print(f"{len(done)} trainings done, {len(left)} to go", flush=True)
+    with (
+        path.open("a", newline="") as stream,
+        ProcessPoolExecutor(given.workers, get_context("spawn")) as pool,
+    ):
+        writer = csv.DictWriter(stream, HEADER, lineterminator="\n")
+        if stream.tell() == 0:
+            writer.writeheader()
+        names, genotypes, ways = zip(*left, strict=True) if left else ((), (), ())
+        for name, row in zip(names, pool.map(trained, [given.data] * len(left), genotypes, ways), strict=True):
+            writer.writerow({"network": name, **row})
+            stream.flush()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="cifar10, or a folder of its images")
+    parser.add_argument("--networks", type=int, default=60)
+    parser.add_argument("--flops", default="20M")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--most", type=int, help="trainings of this run")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fidelity.json")
+    given = parser.parse_args()
+    given.out.parent.mkdir(exist_ok=True)
+    _run(given)
+    result = {"epochs": given.epochs, **report(_rows(given.out.with_suffix(".csv"))), **provenance()}
+    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

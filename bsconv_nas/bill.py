@@ -1,0 +1,106 @@
+"""What a search will cost: a small and a large network are trained for a moment, the rest is arithmetic."""
+
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bsconv_nas.network import build
+from bsconv_nas.plan import Plan
+from bsconv_nas.space import Genotype
+from bsconv_nas.train.evaluator import shared_tensor
+from bsconv_nas.train.loop import TensorData, train
+
+_SAMPLES = 300
+_FIRST_IMAGES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Training speed of one network on one worker, validation included."""
+
+    macs: float
+    seconds_per_image: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Seconds of one trial for the smallest, a middling and the largest network that was sampled."""
+
+    small: float
+    middle: float
+    large: float
+
+    def total(self, trials: int, workers: int) -> float:
+        """Seconds of so many trials on so many workers."""
+        return self.middle * -(-trials // workers)
+
+
+def measure(plan: Plan, seconds: float) -> tuple[Measured, Measured, float]:
+    """The smallest and the largest of some random networks within the limits, and the median of all their MACs.
+
+    Takes about `seconds` for each of the two, more where a few images take longer.
+    """
+    networks = sorted(_sample(plan), key=lambda genotype: plan.space.cost(genotype)["macs"])
+    small, large = (_measured(plan, genotype, seconds) for genotype in (networks[0], networks[-1]))
+    return small, large, statistics.median(plan.space.cost(genotype)["macs"] for genotype in networks)
+
+
+def bill(plan: Plan, small: Measured, large: Measured, middle_macs: float) -> Bill:
+    """Times of trials, by a straight line in MACs between the two networks."""
+    span = large.macs - small.macs
+    slope = (large.seconds_per_image - small.seconds_per_image) / span if span else 0.0
+    middle = small.seconds_per_image + slope * (middle_macs - small.macs)
+    images = plan.recipe.epochs * images_per_epoch(plan)
+    return Bill(*(images * rate for rate in (small.seconds_per_image, middle, large.seconds_per_image)))
+
+
+def images_per_epoch(plan: Plan) -> int:
+    """Training images of one epoch."""
+    count = len(plan.data.train_images)
+    return plan.recipe.steps_per_epoch(count) * min(plan.recipe.batch_size, count)
+
+
+def _sample(plan: Plan) -> Sequence[Genotype]:
+    """Random networks within the limits; where there are none, the cheapest one drawn."""
+    rng = random.Random(0)
+    drawn = [plan.space.random(rng) for _ in range(_SAMPLES)]
+    within = [genotype for genotype in drawn if plan.limits.allow(plan.space.cost(genotype))]
+    return within or [min(drawn, key=lambda genotype: plan.space.cost(genotype)["macs"])]
+
+
+def _measured(plan: Plan, genotype: Genotype, seconds: float) -> Measured:
+    """Train on more and more images until the time is up; the first few only warm up."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.resources.threads)
+    try:
+        _seconds(plan, genotype, _FIRST_IMAGES)
+        images, most = _FIRST_IMAGES, images_per_epoch(plan)
+        while True:
+            images = min(images, most)
+            spent = _seconds(plan, genotype, images)
+            if spent >= seconds / 2 or images == most:
+                return Measured(plan.space.cost(genotype)["macs"], spent / images)
+            images *= min(8, max(2, int(seconds / spent)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds(plan: Plan, genotype: Genotype, images: int) -> float:
+    """Time of one epoch over so many images, with as large a share of validation as the search has."""
+    network = build(plan.space.decode(genotype), seed=0)
+    changes = {"epochs": 1, "train_fraction": 1.0, "batch_size": min(plan.recipe.batch_size, images)}
+    recipe = plan.recipe.model_copy(update={**changes, "learning_rate": 1e-4})
+    validated = max(1, round(images * len(plan.data.val_images) / images_per_epoch(plan)))
+    data = plan.data
+    parts = (data.train_images[:images], data.train_labels[:images], data.val_images, data.val_labels)
+    tensors = [shared_tensor(part) for part in parts]
+    tensors[2:] = [tensor[:validated] for tensor in tensors[2:]]
+    on_device = TensorData(*(tensor.to(plan.resources.device) for tensor in tensors))
+    begin = time.perf_counter()
+    for _ in train(network, on_device, recipe, seed=0):
+        pass
+    return time.perf_counter() - begin

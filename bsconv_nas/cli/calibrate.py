@@ -1,0 +1,112 @@
+"""`bsconv-nas calibrate`, and the line about costs that `search` begins with."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from bsconv_nas.cli.console import JsonOption, out, print_json
+from bsconv_nas.units import format_amount, format_duration, parse_amount
+
+_SEARCH_SECONDS = 0.5  # of measuring each of two networks before a search
+
+
+def calibrate(
+    data: Annotated[str | None, typer.Option(metavar="NAME|FOLDER", help="As for search. (default: digits)")] = None,
+    flops: Annotated[
+        str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget of the search.")
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="As for search.")] = None,
+    space: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="As for search.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="As for search.")] = None,
+    train_fraction: Annotated[float | None, typer.Option(metavar="SHARE", help="As for search.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="As for search.")] = None,
+    trials: Annotated[int | None, typer.Option(help="As for search. (default: 32)")] = None,
+    workers: Annotated[int | None, typer.Option(help="As for search.")] = None,
+    cpus_per_trial: Annotated[float | None, typer.Option(help="As for search.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="As for search.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of measuring each of two networks.")] = 30.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a small and a large network of the space, and say what a search will take.
+
+    One worker is measured, with nothing beside it: several on one machine slow each other a little.
+    """
+    from bsconv_nas.bill import bill, measure
+    from bsconv_nas.plan import check_settings, load_data, make_plan
+    from bsconv_nas.study.settings import SearchSettings
+    from bsconv_nas.toml_files import check_toml
+
+    given = {
+        "data": data,
+        "limits": {"macs": parse_amount(flops, "--flops")} if flops else {},
+        "image_size": image_size,
+        "space": space,
+        "epochs": epochs,
+        "train_fraction": train_fraction,
+        "precision": precision,
+        "trials": trials,
+        "workers": workers,
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": gpus_per_trial,
+    }
+    settings = check_toml({k: v for k, v in given.items() if v is not None}, SearchSettings, "options")
+    check_settings(settings)
+    plan = make_plan(settings, load_data(settings))
+    small, large, middle_macs = measure(plan, seconds)
+    found = bill(plan, small, large, middle_macs)
+    at_a_time = max(1, plan.resources.workers or 1)
+    total = found.total(settings.trials, at_a_time)
+    rows = [
+        {"network": name, "macs": int(macs), "images_per_s": rate, "trial_seconds": round(trial, 2)}
+        for name, macs, rate, trial in (
+            ("small", small.macs, round(1 / small.seconds_per_image, 1), found.small),
+            ("middling", middle_macs, None, found.middle),
+            ("large", large.macs, round(1 / large.seconds_per_image, 1), found.large),
+        )
+    ]
+    if as_json:
+        print_json({"trials": settings.trials, "workers": at_a_time, "seconds": round(total, 1), "networks": rows})
+        return
+    out.print(_table(rows))
+    out.print(
+        f"{settings.trials} trials of {plan.recipe.epochs} epochs, {at_a_time} at a time: about "
+        f"{format_duration(total)} (precision {plan.recipe.precision}).",
+        highlight=False,
+    )
+
+
+def cost_line(plan: Any, earlier: Sequence[float]) -> str | None:
+    """What the trials to come will take, by the seconds of those before or by a short measurement.
+
+    None where there is nothing to do, or the trials would run on GPUs or on other machines.
+    """
+    from bsconv_nas.bill import bill, measure
+
+    left = plan.settings.trials - len(earlier)
+    here = plan.settings.ray_address is None and plan.resources.gpus_per_trial == 0
+    if left <= 0 or not (here or any(earlier)):
+        return None
+    at_a_time = max(1, plan.resources.workers or 1)
+    if any(earlier):
+        middle = statistics.mean(earlier)
+        spread = ""
+    else:
+        found = bill(plan, *measure(plan, _SEARCH_SECONDS))
+        middle = found.middle
+        spread = f" (small {format_duration(found.small)}, large {format_duration(found.large)})"
+    total = middle * -(-left // at_a_time)
+    return f"about {format_duration(total)}: {left} trials of {format_duration(middle)}{spread}, {at_a_time} at a time"
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for header in ("network", "MACs", "images/s", "one trial"):
+        table.add_column(header, justify="left" if header == "network" else "right")
+    for row in rows:
+        rate = f"{row['images_per_s']:.0f}" if row["images_per_s"] else ""
+        table.add_row(row["network"], format_amount(row["macs"]), rate, format_duration(row["trial_seconds"]))
+    return table

@@ -1,0 +1,69 @@
+"""The bill of a search: measured networks and the arithmetic after it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bsconv_nas.bill import Bill, Measured, bill, images_per_epoch, measure
+from bsconv_nas.cli.app import app
+from bsconv_nas.cli.calibrate import cost_line
+from bsconv_nas.plan import Plan, load_data, make_plan
+from bsconv_nas.study.settings import SearchSettings
+
+
+def plan(**settings: object) -> Plan:
+    chosen = SearchSettings.model_validate({"workers": 2, "epochs": 3, **settings})
+    return make_plan(chosen, load_data(chosen))
+
+
+def test_a_trial_costs_by_its_macs_between_the_two_measured() -> None:
+    some = plan()
+    images = 3 * images_per_epoch(some)
+    found = bill(some, Measured(1e6, 0.001), Measured(3e6, 0.003), 2.5e6)
+    assert (found.small, found.middle, found.large) == pytest.approx((0.001 * images, 0.0025 * images, 0.003 * images))
+
+
+def test_two_equal_networks_cost_the_same() -> None:
+    found = bill(plan(), Measured(1e6, 0.001), Measured(1e6, 0.002), 1e6)
+    assert found.middle == found.small
+
+
+@pytest.mark.parametrize(("trials", "workers", "rounds"), [(1, 1, 1), (4, 2, 2), (5, 2, 3), (1, 8, 1)])
+def test_workers_share_the_trials(trials: int, workers: int, rounds: int) -> None:
+    assert Bill(1.0, 10.0, 20.0).total(trials, workers) == 10.0 * rounds
+
+
+def test_the_measured_networks_are_within_the_limits() -> None:
+    some = plan(limits={"macs": 120e3})
+    small, large, middle = measure(some, 0.05)
+    assert small.macs <= middle <= large.macs <= 120e3
+    assert min(small.seconds_per_image, large.seconds_per_image) > 0
+
+
+def test_limits_that_no_random_network_meets_leave_one_to_measure() -> None:
+    small, large, _ = measure(plan(limits={"macs": 1.0}), 0.01)
+    assert small.macs == large.macs
+
+
+def test_earlier_trials_tell_more_than_a_measurement() -> None:
+    line = cost_line(plan(trials=6), [2.0, 4.0])
+    assert line == "about 6.0s: 4 trials of 3.0s, 2 at a time"
+
+
+def test_there_is_no_line_without_anything_to_do() -> None:
+    assert cost_line(plan(trials=2), [2.0, 4.0]) is None
+
+
+def test_calibrate_prints_what_it_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["calibrate", "--flops", "100k", "--epochs", "2", "--trials", "10", "--workers", "5", "--seconds", "0.1"]
+    done = CliRunner().invoke(app, [*options, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["trials"], found["workers"]) == (10, 5)
+    assert [row["network"] for row in found["networks"]] == ["small", "middling", "large"]
+    assert found["seconds"] == pytest.approx(2 * found["networks"][1]["trial_seconds"], abs=0.1)
+    assert "10 trials of 2 epochs, 5 at a time" in CliRunner().invoke(app, options).stdout
+    assert not list(tmp_path.iterdir())
