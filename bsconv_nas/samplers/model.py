@@ -16,8 +16,8 @@ _GROWTH = 1.1
 _MOST_FITTED = 300  # observations that hyperparameters are fitted to
 _MOST_KNOWN = 800  # observations that predictions are made from
 _MAX_CACHED = 64
-# Hyperparameters fitted to few networks are taken for certain, so predictions are too sure of themselves: on the table of
-# trained networks squared errors were 2.0, 1.4 and 1.2 times the predicted variance after 20, 40 and 80 of them.
+# Hyperparameters fitted to few networks are taken for certain, so predictions are too sure of themselves: on the table
+# of trained networks squared errors were 2.0, 1.4 and 1.2 times the predicted variance after 20, 40 and 80 of them.
 _OVERCONFIDENCE = 16
 
 
