@@ -1,6 +1,6 @@
 """How fast the dashboard is, and what it costs a search.
 
-    python benchmarks/dashboard.py [--trials 10000] [--repeats 5] [--search 24] [--out results/dashboard.json]
+    python -m benchmarks.dashboard [--trials 10000] [--repeats 5] [--search 24] [--out FILE.json]
 
 On a made-up study of so many trials, with a real Chromium: first paint and plot ready (from the start of navigation;
 the first of the repeats with a server that has read nothing yet), from a commit to the screen, bytes per update, and

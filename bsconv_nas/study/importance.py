@@ -11,7 +11,6 @@ from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from bsconv_nas.errors import BsconvNasError
 
@@ -25,6 +24,9 @@ def importances(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dic
 
     Empty with fewer than `LEAST_TRIALS` trials, or when all accuracies are equal.
     """
+    # Loads scikit-learn and pandas: 110 MB, which only the process that computes is to have.
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
     if len(genotypes) < LEAST_TRIALS or len(set(accuracies)) < 2:
         return {}
     genotypes, accuracies = genotypes[-MOST_TRIALS:], accuracies[-MOST_TRIALS:]

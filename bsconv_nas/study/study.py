@@ -174,6 +174,9 @@ class Study:
         costs = space.cost(genotype)
         for name, bound in self.limits.bounds.items():
             trial.set_constraint(name, costs[name] - bound)
+        # Where optuna-dashboard looks for them. Proposals are within the limits, so no sampler weighs them twice.
+        excess = [costs[name] - bound for name, bound in self.limits.bounds.items()]
+        self._driving.set_trial_system_attr(trial._trial_id, "constraints", excess)  # pyright: ignore[reportPrivateUsage]
         if isinstance(space, ArchSpace):
             trial.set_user_attr("arch", space.decode(genotype).to_dict())
         avoided = getattr(sampler, "avoided", {}).pop(trial.number, None)

@@ -49,7 +49,10 @@ export class Chart {
     const plane = svg("rect", { class: "plane", width: inner.width, height: inner.height });
     this.overlay = svg("g", { class: "overlay" });
     const group = svg("g", { transform: `translate(${margin.left} ${margin.top})` }, this.axes(), plane, marks, this.overlay);
-    if (!this.dragging) this.svg.replaceChildren(clip, group); // a handle that is held must stay in the page
+    if (this.dragging) return; // a handle that is held must stay in the page
+    const focused = document.activeElement?.classList.contains("drag") && this.svg.contains(document.activeElement);
+    this.svg.replaceChildren(clip, group);
+    if (focused) this.svg.querySelector(".drag")?.focus();
   }
 
   domains() {
@@ -168,7 +171,6 @@ export class Chart {
       event.stopPropagation();
       if (factor === 0) layer.onReset?.();
       else layer.onDrag(layer.x * factor);
-      this.svg.querySelector(".drag")?.focus();
     });
   }
 }

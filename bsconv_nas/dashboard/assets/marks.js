@@ -50,7 +50,7 @@ function drawVline(layer, frame) {
     group.append(svg("rect", { class: "grip", x: -5, y: frame.height / 2 - 16, width: 10, height: 32, rx: 5 }));
     group.append(svg("path", { class: "grip-lines", d: `M-1.5 ${frame.height / 2 - 6}v12m3 0v-12` }));
     const handle = svg("rect", {
-      class: "drag", x: -12, y: 0, width: 24, height: frame.height, tabindex: 0, role: "slider",
+      class: "drag", x: -9, y: 0, width: 18, height: frame.height, tabindex: 0, role: "slider",
       "aria-label": layer.label, "aria-valuenow": Math.round(layer.x), "aria-valuetext": layer.label,
     });
     frame.makeDraggable(handle, layer);
