@@ -16,6 +16,7 @@ from bsconv_nas.samplers.warm_start import earlier_results
 from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study import Study
+from bsconv_nas.study.backup import check_storage
 from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.opening import OBJECTIVE
@@ -111,6 +112,7 @@ def search(
         proposer = make_sampler(sampler, space, bounds, seed, options)
         database = open_storage(sqlite_url(folder / "study.db") if folder and storage is None else storage)
         name = study_name or space.name
+        check_storage(database)
         with storage_lease(database, name):
             study = Study.open(database, name, space, bounds, seed, fixed or {}, folder)
             if on_open:
@@ -118,6 +120,7 @@ def search(
             run = Search(study, space, proposer, trials, seconds, observer, rule, epoch_timeout)
             with interruptible(run):
                 (executor or make_executor(workers)).run(run, evaluator)
+            study.back_up()
             if observer:
                 observer.ended(run.ended_because)
     return study

@@ -10,7 +10,7 @@ from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.samplers import SpaceSampler
 from bsconv_nas.scheduler import EarlyStopping
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.space import ENUMERABLE, GeneSpace
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.opening import OBJECTIVE
 
@@ -206,6 +206,8 @@ class Search:
             return None
 
     def _exhausted(self) -> bool:
+        if self.space.size > ENUMERABLE:  # only `start` can find out
+            return False
         known = self.sampler.known_identities(self.study.optuna_study)
         if self.sampler.feasible.exhausted(known):
             self.ended_because = self.ended_because or "every network of the space within the limits is known"
@@ -213,6 +215,7 @@ class Search:
         return False
 
     def _tell_finished(self, record: TrialRecord) -> None:
+        self.study.back_up(at_once=False)
         if self.observer:
             self.observer.finished(record)
 

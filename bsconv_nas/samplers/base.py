@@ -52,7 +52,9 @@ class SpaceSampler(BaseSampler):
         known = self._identities.setdefault(study.study_name, {})
         for trial in trials:
             if trial.number not in known and trial.params.keys() >= self.distributions.keys():
-                known[trial.number] = self.space.identity(self.space.from_params(trial.params))
+                # A search stores it: decoding 10 000 networks again would take half a minute.
+                stored = trial.user_attrs.get("identity")
+                known[trial.number] = stored or self.space.identity(self.space.from_params(trial.params))
         return {known[trial.number] for trial in trials if trial.number in known}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

@@ -21,6 +21,7 @@ from sqlalchemy.sql import insert, update
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study.database import Database
 from bsconv_nas.study.outage import outlast
+from bsconv_nas.study.storage import database_errors
 
 LEASE_SECONDS = 60.0
 _RENEWALS = 4  # in the time that a lease lasts
@@ -36,6 +37,7 @@ _LEASES = Table(
 )
 
 
+@database_errors()
 def storage_lease(storage: BaseStorage, name: str) -> AbstractContextManager[object]:
     """The right to write to a study of that name, which need not exist yet; nothing for a storage in memory.
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bsconv_nas.errors import StorageError, StudyError, UsageError
+from bsconv_nas.study.backup import backup_of, sqlite_file, way_out
 from bsconv_nas.study.database import Database
 from bsconv_nas.study.outage import first_line
 
 _BUSY_SECONDS = 60
+_CONNECT_SECONDS = 10
+_SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
 
 
 def open_storage(url: str | None) -> BaseStorage:
@@ -31,18 +35,19 @@ def open_storage(url: str | None) -> BaseStorage:
     if url is None:
         return InMemoryStorage()
     try:
-        is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        connect_args = {"timeout": _BUSY_SECONDS} if is_sqlite else {}
-        storage = Database(url, engine_kwargs={"connect_args": connect_args})
+        parsed = _with_driver(make_url(url))
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        storage = Database(parsed.render_as_string(hide_password=False), engine_kwargs=_engine_options(parsed))
     except ArgumentError as error:
         shown = re.sub(r":[^:@/]*@", ":***@", url)  # it may have a password even so
         raise UsageError(f"storage {shown!r} is not a database URL; write for example sqlite:///study.db") from error
     except ImportError as error:
-        raise UsageError(f"storage {hidden(url)} needs a driver: {error.__cause__ or error}; install it") from error
-    except (SQLAlchemyError, OSError) as error:
-        raise StorageError(
-            f"cannot open storage {hidden(url)}: {first_line(error)}; check path and permissions"
+        raise UsageError(
+            f"storage {hidden(url)} needs a driver: {error.__cause__ or error}; install it"
+            + (" by `pip install 'bsconv-nas[postgres]'`" if "psycopg" in str(error.__cause__) else "")
         ) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise StorageError(f"cannot open storage {hidden(url)}: {first_line(error)}; {_advice(url)}") from error
     except RuntimeError as error:
         raise StudyError(f"storage {hidden(url)} was made by another version of Optuna: {first_line(error)}") from error
     if is_sqlite:
@@ -68,13 +73,38 @@ def sqlite_url(path: Path) -> str:
 
 
 def hidden(url: str) -> str:
-    """The URL with its password left out, for messages and files."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The URL with its secrets left out, for messages and files."""
+    parsed = make_url(url)
+    shown = {key: "***" if _SECRET.search(key) else value for key, value in parsed.query.items()}
+    return parsed.set(query=shown).render_as_string(hide_password=True)
 
 
 def has_password(url: str) -> bool:
-    """Whether the URL carries a password, which must not be written anywhere."""
-    return make_url(url).password is not None
+    """Whether the URL carries a secret, which must not be written anywhere."""
+    parsed = make_url(url)
+    return parsed.password is not None or any(_SECRET.search(key) for key in parsed.query)
+
+
+def _with_driver(url: URL) -> URL:
+    """`postgresql://` for whichever driver is installed; SQLAlchemy itself takes it for psycopg2 alone."""
+    if url.drivername in ("postgresql", "postgres") and find_spec("psycopg2") is None:
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _engine_options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_SECONDS}}
+    # A connection that died in an outage is noticed before it is used, and a server that does not answer is not
+    # waited for without end: see `outage.py`.
+    timeout = {"connect_timeout": _CONNECT_SECONDS} if url.get_backend_name() in ("postgresql", "mysql") else {}
+    return {"pool_pre_ping": True, "connect_args": timeout}
+
+
+def _advice(url: str) -> str:
+    file = sqlite_file(make_url(url))
+    damaged = file is not None and file.is_file() and backup_of(file).is_file()
+    return way_out(file) if file is not None and damaged else "check path and permissions"
 
 
 def existing_study(storage: BaseStorage, name: str) -> optuna.Study:

@@ -16,6 +16,7 @@ from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.limits import Limits
 from bsconv_nas.space import GeneSpace
+from bsconv_nas.study.backup import Backups, backups_of
 from bsconv_nas.study.driver_storage import DriverStorage
 from bsconv_nas.study.fronts import Front, front_of
 from bsconv_nas.study.opening import OBJECTIVE, check_made_here, open_optuna_study
@@ -44,6 +45,7 @@ class Study:
         self.seed = int(attributes["seed"])
         self._gene_names: list[str] = attributes["genes"]
         self._finished: dict[int, TrialRecord] = {}
+        self._backups: Backups | None = None
         self._genes: dict[str, BaseDistribution] | None = None
         self._files = TrialFiles(folder)
 
@@ -78,6 +80,8 @@ class Study:
         driving = DriverStorage(storage, stored._study_id)  # pyright: ignore[reportPrivateUsage]
         study = cls(optuna.load_study(study_name=name, storage=driving), folder)
         study.remove_strays()
+        study._backups = backups_of(storage)
+        study.back_up()
         return study
 
     @classmethod
@@ -191,7 +195,7 @@ class Study:
         """The record of a trial that a driver left running; one without a whole proposal is failed instead."""
         record = record_of(self._driving.trial(number), self._gene_names)
         if record is None:  # stored by an earlier version, gene by gene, or by another program
-            self.optuna_study.tell(number, state=OptunaState.FAIL)
+            self._end(number, OptunaState.FAIL)
         return record
 
     def job(self, record: TrialRecord, deadline: float | None = None) -> Job:
@@ -215,7 +219,7 @@ class Study:
     def complete(self, record: TrialRecord, top1: float) -> TrialRecord:
         """Store the accuracy of a trial whose evaluation ended; weights beside the front are deleted."""
         front = self._front  # of before
-        self.optuna_study.tell(record.number, [top1, record.cost[OBJECTIVE]])
+        self._end(record.number, OptunaState.COMPLETE, [top1, record.cost[OBJECTIVE]])
         ended = self._record(record.number)
         self._files.remove(ended.number, [gone.number for gone in front.add(ended)])
         return ended
@@ -223,7 +227,7 @@ class Study:
     @database_errors()
     def stop(self, record: TrialRecord) -> TrialRecord:
         """Store that a trial was stopped early."""
-        self.optuna_study.tell(record.number, state=OptunaState.PRUNED)
+        self._end(record.number, OptunaState.PRUNED)
         return self._ended_without_accuracy(record.number)
 
     @database_errors()
@@ -231,16 +235,26 @@ class Study:
         """Store that a trial failed, and why."""
         with self._driving.batch():
             self._set(number, "reason", reason)
-            self.optuna_study.tell(number, state=OptunaState.FAIL)
+            self._end(number, OptunaState.FAIL)
         return self._ended_without_accuracy(number)
 
     def remove_strays(self) -> None:
         """Remove files that a driver which died had no time to remove."""
         self._files.remove_strays(set(self.unfinished()), {member.number for member in self._front.members})
 
+    def back_up(self, at_once: bool = True) -> None:
+        """Make a backup of a SQLite file; unless `at_once`, only when the last one is ten minutes old."""
+        if self._backups is not None:
+            self._backups.make(at_once)
+
     def _ended_without_accuracy(self, number: int) -> TrialRecord:
         self._files.remove(number, [number])
         return self._record(number)
+
+    def _end(self, number: int, state: OptunaState, values: list[float] | None = None) -> None:
+        # Not by Optuna's `tell`: it hands a deep copy of the trial back, which takes longer than storing it. What else
+        # it does, to tell the sampler, is nothing here: samplers read the study when they propose (`SpaceSampler`).
+        self._driving.set_trial_state_values(self._driving.trial_id(number), state, values)
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self._driving.set_trial_user_attr(self._driving.trial_id(number), key, value)
