@@ -4,11 +4,14 @@ Blocks marked `bash` are run in the order shown, in a folder of their document; 
 it needs a cluster or a server, is marked `console`.
 """
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,24 +64,40 @@ def run_python(program: str, folder: Path, *flags: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the images of `path/to/images`."""
-    home = tmp_path_factory.mktemp("documents")
+def furnish(folder: Path) -> Path:
+    """Put the images of `path/to/images` into a folder."""
     for part, count in (("train", 6), ("test", 2)):
         for label, shade in (("dark", 40), ("light", 200)):
-            images = home / "path/to/images" / part / label
+            images = folder / "path/to/images" / part / label
             images.mkdir(parents=True)
             for i in range(count):
                 Image.new("RGB", (16, 16), (shade, shade + i, shade)).save(images / f"{i}.png")
-    return home
+    return folder
 
 
-@pytest.fixture
-def in_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(home)
+def run_commands(document: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the commands of a document in a folder, each with what it says."""
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", list(sys.argv))
-    return home
+    for command in commands(document):
+        arguments = shlex.split(command)[1:]
+        if arguments[0] == "dashboard":
+            check_server(arguments, folder)
+            continue
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run([*arguments, *VERBS.get(arguments[0], [])])
+        assert code in (0, None), f"{command}: {err.getvalue()}"
+        assert out.getvalue().strip(), command
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder in which the commands of the README were run."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = furnish(tmp_path_factory.mktemp("readme"))
+        run_commands("README.md", folder, monkeypatch)
+        yield folder
 
 
 def test_readme_shows_the_main_commands() -> None:
@@ -98,17 +117,13 @@ def test_readme_shows_the_main_commands() -> None:
         assert f"bsconv-nas {verb}" in shown
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_commands_run_as_shown(document: str, in_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in commands(document):
-        arguments = shlex.split(command)[1:]
-        if arguments[0] == "dashboard":
-            check_server(arguments, in_home)
-            continue
-        code = run([*arguments, *VERBS.get(arguments[0], [])])
-        shown = capsys.readouterr()
-        assert code in (0, None), f"{command}: {shown.err}"
-        assert shown.out.strip(), command
+def test_commands_of_the_readme_run_as_shown(home: Path) -> None:
+    assert (home / "network/MODEL_CARD.md").is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[1:])
+def test_commands_of_docs_run_as_shown(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_commands(document, furnish(tmp_path), monkeypatch)
 
 
 def check_server(arguments: list[str], folder: Path) -> None:
@@ -159,12 +174,17 @@ def test_test_command_is_where_ci_reads_it() -> None:
     assert marked[1].endswith(".venv/bin/pytest")
 
 
-def test_files_of_how_it_works_exist() -> None:
-    section = README.split("## How it works")[1].split("\n## ")[0]
-    named = re.findall(r"`((?:bsconv_nas/|search_spaces/|[a-z_]+/)?[a-z_/]+\.py|[a-z_]+/)`", section)
-    assert len(named) > 8
-    for name in named:
-        assert (ROOT / name).exists() or (ROOT / "bsconv_nas" / name).exists(), name
+def test_files_that_a_trial_passes_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+(?:\.py|/))`", text))
+    assert len(named) > 30
+    missing = [name for name in named if not ((ROOT / name).exists() or (ROOT / "bsconv_nas" / name).exists())]
+    assert not missing
+
+
+def test_the_journey_has_ten_steps() -> None:
+    journey = (ROOT / "docs/architecture.md").read_text().split("## The journey of one trial")[1].split("\n## ")[0]
+    assert [int(number) for number in re.findall(r"^(\d+)\.", journey, re.MULTILINE)] == list(range(1, 11))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
