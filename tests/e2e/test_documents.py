@@ -102,43 +102,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_readme_shows_the_main_commands() -> None:
     shown = "\n".join(commands("README.md"))
-    for verb in (
-        "search",
-        "front",
-        "dashboard",
-        "finalize",
-        "export",
-        "verify",
-        "spaces",
-        "models",
-        "train",
-        "convert",
-    ):
+    verbs = "search front dashboard finalize export verify spaces models train convert"
+    for verb in verbs.split():
         assert f"bsconv-nas {verb}" in shown
 
 
-<<<<<<< HEAD
 def test_commands_of_the_readme_run_as_shown(home: Path) -> None:
     assert (home / "network/MODEL_CARD.md").is_file()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS[1:])
+# Those of docs/export.md are run by test_export_docs.py, which also looks at what they leave behind.
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS[1:] if document != "docs/export.md"])
 def test_commands_of_docs_run_as_shown(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_commands(document, furnish(tmp_path), monkeypatch)
-=======
-# Those of docs/export.md are run by test_export_docs.py, which also looks at what they leave behind.
-@pytest.mark.parametrize("document", [document for document in DOCUMENTS if document != "docs/export.md"])
-def test_commands_run_as_shown(document: str, in_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in commands(document):
-        arguments = shlex.split(command)[1:]
-        if arguments[0] == "dashboard":
-            check_server(arguments, in_home)
-            continue
-        code = run([*arguments, *VERBS.get(arguments[0], [])])
-        shown = capsys.readouterr()
-        assert code in (0, None), f"{command}: {shown.err}"
-        assert shown.out.strip(), command
->>>>>>> export
 
 
 def check_server(arguments: list[str], folder: Path) -> None:
