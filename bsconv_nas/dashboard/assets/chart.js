@@ -35,7 +35,7 @@ export class Chart {
 
   render() {
     const width = this.host.clientWidth;
-    if (!width || !this.wanted) return;
+    if (width < 120 || !this.wanted) return; // hidden, or not laid out yet
     const height = this.options.height(width);
     const margin = { top: 14, right: 18, bottom: 46, left: width < 480 ? 44 : 56 };
     const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom };
