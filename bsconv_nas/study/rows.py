@@ -171,6 +171,8 @@ class StudyTable:
             raise StudyError(f"study {self.name!r} is gone: it was deleted from its database")
         attributes = sa.select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(_STUDY_ATTRS.c.study_id == found)
         read = {key: json.loads(value) for key, value in connection.execute(attributes)}
+        if "schema_version" not in read:  # written last
+            raise StudyError(f"study {self.name!r} is being made, or was not made by bsconv-nas")
         first = sa.select(_TRIALS.c.datetime_start).where(_TRIALS.c.study_id == found).order_by(_TRIALS.c.trial_id)
         born = (found, connection.execute(first.limit(1)).scalar())
         if self._is_another(born):
@@ -218,7 +220,7 @@ class StudyTable:
         query = self._of_study(sa.select(_ATTRS.c.trial_id, _ATTRS.c.key, _ATTRS.c.value_json).select_from(joined))
         # A finished trial's accuracy is its value: its curve is only read when someone looks at it.
         short = _ATTRS.c.key.in_(("cost", "identity", "avoided"))
-        curve = sa.and_(_ATTRS.c.key == "curve", _TRIALS.c.state != "COMPLETE")
+        curve = sa.and_(_ATTRS.c.key == "curve", sa.cast(_TRIALS.c.state, sa.String) != "COMPLETE")
         found: dict[int, dict[str, Any]] = {}
         rows: Any = connection.execute(query.where(_ATTRS.c.trial_id >= self._low, sa.or_(short, curve)))
         for trial_id, key, value in rows:

@@ -115,12 +115,11 @@ async function begin() {
   await refreshList();
   if (!app.list.length) {
     noStudy();
-    setTimeout(() => attempt(begin), 3000);
     return;
   }
   const wanted = fromHash();
   const key = app.list.some((study) => study.key === wanted.study) ? wanted.study : app.list[0].key;
-  app.panels = [statusPanel, frontPlot, detailsPanel, replayPanel, progressPlots, finalPanel, trialsTable, choicesPanel, importancePanel].map((panel) => panel(app));
+  if (!app.panels.length) app.panels = [statusPanel, frontPlot, detailsPanel, replayPanel, progressPlots, finalPanel, trialsTable, choicesPanel, importancePanel].map((panel) => panel(app));
   app.onChange = () => {
     drawPicker();
     toHash();
@@ -128,6 +127,17 @@ async function begin() {
   };
   await app.setPrimary(key, { selected: wanted.trial });
   document.documentElement.classList.add("ready");
+}
+
+// A study may be in the making just now, or still to come.
+async function beginUntilReady() {
+  await attempt(begin);
+  if (document.documentElement.classList.contains("ready")) return;
+  if (app.error) {
+    byId("notice").hidden = false;
+    replace(byId("notice"), el("p", {}, app.error));
+  }
+  if (app.source.live) setTimeout(beginUntilReady, 2000);
 }
 
 byId("theme").onclick = () => {
@@ -143,12 +153,7 @@ window.addEventListener("hashchange", () => {
 });
 wireDownloads();
 showPulse(true);
-attempt(begin).then(() => {
-  if (app.error) {
-    byId("notice").hidden = false;
-    replace(byId("notice"), el("p", {}, app.error));
-  }
-});
+beginUntilReady();
 if (app.source.live) {
   setInterval(() => attempt(refreshList), 5000);
   setInterval(() => {
