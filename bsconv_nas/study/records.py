@@ -1,6 +1,6 @@
 """What is known of a trial, read from Optuna's storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from bsconv_nas.arch import ArchSpec
+from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.space import Genotype
 
@@ -65,24 +66,48 @@ class TrialRecord:
         return ArchSpec.from_dict(self.arch) if self.arch is not None else None
 
 
-def record_of(trial: FrozenTrial, gene_names: list[str]) -> TrialRecord | None:
-    """The record of an Optuna trial; None for one whose proposal was never written completely."""
-    attributes = trial.user_attrs
-    if "identity" not in attributes:
+def record_of(trial: FrozenTrial, gene_names: Sequence[str], costs: Sequence[str] = ()) -> TrialRecord | None:
+    """The record of an Optuna trial; None for one whose proposal was never written completely.
+
+    `costs` are names that its costs must have.
+
+    Raises:
+        StudyError: what is stored is not what a search stores.
+    """
+    if "identity" not in trial.user_attrs:
         return None
+    try:
+        record = _record_of(trial, gene_names)
+        missing = [name for name in costs if name not in record.cost]
+        if missing:
+            raise KeyError(missing[0])
+        return record
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise StudyError(
+            f"trial {trial.number} of this study cannot be read ({type(error).__name__}: {error}); "
+            "the database was changed by another program, or is damaged"
+        ) from error
+
+
+def _record_of(trial: FrozenTrial, gene_names: Sequence[str]) -> TrialRecord:
+    attributes = trial.user_attrs
     state = _STATES[trial.state]
     return TrialRecord(
         number=trial.number,
         state=state,
         genotype=tuple(trial.params[name] for name in gene_names),
-        identity=attributes["identity"],
-        cost=attributes["cost"],
-        top1=trial.values[0] if state == TrialState.COMPLETE else None,
-        seed=attributes["seed"],
-        curve=tuple(EpochResult(*row) for row in attributes.get("curve", [])),
+        identity=str(attributes["identity"]),
+        cost={str(name): float(value) for name, value in attributes["cost"].items()},
+        top1=float(trial.values[0]) if state == TrialState.COMPLETE else None,
+        seed=int(attributes["seed"]),
+        curve=tuple(_epoch(*row) for row in attributes.get("curve", [])),
         arch=attributes.get("arch"),
         avoided=attributes.get("avoided"),
         reason=attributes.get("reason"),
         started=trial.datetime_start,
         completed=trial.datetime_complete,
     )
+
+
+def _epoch(epoch: int, epochs: int, top1: float, metrics: Mapping[str, float]) -> EpochResult:
+    return EpochResult(int(epoch), int(epochs), float(top1), dict(metrics))

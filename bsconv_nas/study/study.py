@@ -13,6 +13,7 @@ from optuna.trial import Trial
 from optuna.trial import TrialState as OptunaState
 
 from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.limits import Limits
 from bsconv_nas.space import GeneSpace
@@ -41,9 +42,13 @@ class Study:
         self.folder = folder
         attributes = optuna_study.user_attrs
         check_made_here(optuna_study.study_name, attributes)
-        self.limits = Limits(attributes["limits"])
-        self.seed = int(attributes["seed"])
-        self._gene_names: list[str] = attributes["genes"]
+        try:
+            self.limits = Limits(attributes["limits"])
+            self.seed = int(attributes["seed"])
+            self._gene_names = [str(name) for name in attributes["genes"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StudyError(f"the settings of study {optuna_study.study_name!r} are damaged: {error!r}") from error
+        self._costs = (OBJECTIVE, *self.limits.bounds)
         self._finished: dict[int, TrialRecord] = {}
         self._backups: Backups | None = None
         self._genes: dict[str, BaseDistribution] | None = None
@@ -105,7 +110,7 @@ class Study:
         records: list[TrialRecord] = []
         for trial in self.optuna_study.get_trials(deepcopy=False):
             known = self._finished.get(trial.number)
-            record = known or record_of(trial, self._gene_names)
+            record = known or record_of(trial, self._gene_names, self._costs)
             if record is not None:
                 records.append(record)
                 if trial.state.is_finished():
@@ -193,7 +198,7 @@ class Study:
     @database_errors()
     def take_up(self, number: int) -> TrialRecord | None:
         """The record of a trial that a driver left running; one without a whole proposal is failed instead."""
-        record = record_of(self._driving.trial(number), self._gene_names)
+        record = record_of(self._driving.trial(number), self._gene_names, self._costs)
         if record is None:  # stored by an earlier version, gene by gene, or by another program
             self._end(number, OptunaState.FAIL)
         return record
@@ -260,7 +265,7 @@ class Study:
         self._driving.set_trial_user_attr(self._driving.trial_id(number), key, value)
 
     def _record(self, number: int) -> TrialRecord:
-        record = record_of(self._driving.trial(number), self._gene_names)
+        record = record_of(self._driving.trial(number), self._gene_names, self._costs)
         assert record is not None, "proposals are stored whole"
         return record
 

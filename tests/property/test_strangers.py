@@ -1,0 +1,172 @@
+"""Files from strangers are data: whatever is in them, they are read or refused, and nothing else happens."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bsconv_nas.arch import ArchSpec
+from bsconv_nas.errors import ArchError, BsconvNasError, UsageError
+from bsconv_nas.space_file import SpaceFile
+from bsconv_nas.study import Study
+from bsconv_nas.study.settings import StudyFile
+from bsconv_nas.study.storage import open_storage, sqlite_url
+from bsconv_nas.toml_files import read_toml
+from tests.searches import new_study, sampler_for, table_space
+
+ROOT = Path(__file__).parents[2]
+Edit = Callable[[bytes], bytes]
+
+PLACES = st.floats(0, 1)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> Edit:
+    """A few changes of bytes: replaced, put in, cut out, cut off."""
+    steps = draw(st.lists(st.tuples(PLACES, st.integers(0, 20), st.binary(max_size=12)), min_size=1, max_size=4))
+    end = draw(st.none() | PLACES)
+
+    def edit(data: bytes) -> bytes:
+        for place, gone, new in steps:
+            at = int(place * len(data))
+            data = data[:at] + new + data[at + gone :]
+        return data if end is None else data[: int(end * len(data))]
+
+    return edit
+
+
+@cache
+def arch_text() -> str:
+    from bsconv_nas.arch_space import ArchSpace
+    from bsconv_nas.samplers.feasible import first_genotype
+    from bsconv_nas.space_file import find_space
+
+    space = ArchSpace(find_space("quick"), (8, 8), 10)
+    return space.decode(first_genotype(space)).to_json()
+
+
+@given(edits())
+@example(lambda data: b"[" * 100_000)
+@example(lambda data: b"1" * 5_000)
+@example(lambda data: data.replace(b":8", b":1e999"))
+@example(lambda data: data.replace(b":8", b":NaN"))
+def test_architectures(edit: Edit) -> None:
+    with suppress(ArchError):
+        arch = ArchSpec.from_json(edit(arch_text().encode()).decode("utf-8", "replace"))
+        assert ArchSpec.from_json(arch.to_json()) == arch
+
+
+@given(st.lists(st.tuples(PLACES, VALUES), min_size=1, max_size=3))
+def test_architectures_with_other_values(changes: list[tuple[float, Any]]) -> None:
+    data = json.loads(arch_text())
+    for place, value in changes:
+        holders = _holders(data)
+        holder, key = holders[int(place * (len(holders) - 1))]
+        holder[key] = value
+    with suppress(ArchError):
+        assert ArchSpec.from_dict(ArchSpec.from_dict(data).to_dict()).arch_id
+
+
+@given(edits(), st.sampled_from(["studies/digits-tour/study.toml", "search_spaces/cifar.toml"]))
+@example(lambda data: b"a=" + b"[" * 5_000, "search_spaces/cifar.toml")
+@example(lambda data: b"title = " + b"9" * 5_000, "studies/digits-tour/study.toml")
+@example(lambda data: b"\xff\xfe", "studies/digits-tour/study.toml")
+def test_toml_files(edit: Edit, name: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "file.toml"
+        path.write_bytes(edit((ROOT / name).read_bytes()))
+        with suppress(UsageError):
+            read_toml(path, StudyFile if name.endswith("study.toml") else SpaceFile)
+
+
+@settings(max_examples=30)
+@given(edits())
+@example(lambda data: b"\xff" * 8 + data[8:])
+@example(lambda data: (2**40).to_bytes(8, "little") + data[8:])
+@example(lambda data: b"\x80\x04\x95" + data)  # a pickle
+def test_checkpoints_and_weights(edit: Edit) -> None:
+    from torch import nn
+
+    from bsconv_nas.train.checkpoint import load_checkpoint, load_weights, save_weights
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        network = nn.Linear(3, 2)
+        save_weights(path, network)
+        path.write_bytes(edit(path.read_bytes()))
+        with suppress(ArchError):
+            load_weights(path, network)
+        load_checkpoint(path, "key")
+
+
+@cache
+def database() -> bytes:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "study.db"
+        storage = open_storage(sqlite_url(file))
+        space = table_space()
+        study = new_study(space, storage=storage)
+        for number in range(3):
+            record = study.start(space, sampler_for(space))
+            study.complete(record, 0.5) if number else study.fail(record.number, "no")
+        storage.engine.dispose()  # type: ignore[attr-defined]
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return file.read_bytes()
+
+
+def read_database(content: bytes, change: Callable[[sqlite3.Connection], object] | None = None) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "study.db"
+        file.write_bytes(content)
+        if change is not None:
+            with closing(sqlite3.connect(file)) as connection, connection:
+                change(connection)
+        storage = None
+        try:
+            with suppress(BsconvNasError):
+                storage = open_storage(sqlite_url(file))
+                study = Study.load(storage, "s")
+                assert len(study.records) <= 3
+                study.front()
+        finally:
+            if storage is not None:
+                storage.engine.dispose()  # type: ignore[attr-defined]
+
+
+@settings(max_examples=15)
+@given(edits())
+def test_databases(edit: Edit) -> None:
+    read_database(edit(database()))
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(["cost", "seed", "identity", "curve", "limits", "genes", "schema_version"]), VALUES)
+@example("cost", {"macs": "much"})
+@example("cost", {})
+@example("curve", [[1, 2]])
+@example("limits", {"macs": None})
+def test_databases_with_other_values(key: str, value: object) -> None:
+    def change(connection: sqlite3.Connection) -> None:
+        for table in ("trial_user_attributes", "study_user_attributes"):
+            connection.execute(f"UPDATE {table} SET value_json = ? WHERE key = ?", (json.dumps(value), key))
+
+    read_database(database(), change)
+
+
+def _holders(data: Any) -> list[tuple[Any, Any]]:
+    """Every place in plain data, as the container and the key."""
+    keys = list(data) if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else []
+    return [pair for key in keys for pair in [(data, key), *_holders(data[key])]]
