@@ -31,8 +31,9 @@ from bsconv_nas.network import build
 from bsconv_nas.space import Genotype
 from bsconv_nas.space_file import find_space
 from bsconv_nas.study.settings import provenance
-from bsconv_nas.train.evaluator import set_input_statistics, shared_tensor
-from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.evaluator import set_input_statistics
+from bsconv_nas.train.loop import train
+from bsconv_nas.train.placement import TensorData, shared_tensor
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import default_recipe
 from bsconv_nas.units import parse_amount

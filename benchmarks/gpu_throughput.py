@@ -21,8 +21,8 @@ from benchmarks.worker_memory import made_up
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.models import get_model
 from bsconv_nas.study.settings import provenance
-from bsconv_nas.train.evaluator import shared_tensor
-from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.loop import train
+from bsconv_nas.train.placement import TensorData, shared_tensor
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import Recipe, default_recipe
 

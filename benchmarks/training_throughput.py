@@ -5,15 +5,18 @@
 pairs: images per CPU second of a whole epoch (training and, at a ninth of its images, validation), the two loops in
 turn, each in a process of its own with one thread. stages: shares of a step, and what of the measured peak of matrix
 products and of memory it reaches. data: augmentation alone. workers: two processes against one. accuracy: equal
-epochs of the same recipe from the same initial weights, several seeds. Needs `bsconv==0.4.0`.
+epochs of the same recipe from the same initial weights, several seeds, of the original loop and of ours in both
+precisions. Needs `bsconv==0.4.0`.
 """
 
 import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import combinations
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -27,10 +30,10 @@ from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.train.augment import training_batches
-from bsconv_nas.train.evaluator import shared_tensor
-from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.loop import train
+from bsconv_nas.train.placement import TensorData, shared_tensor
 from bsconv_nas.train.precision import fastest_precision
-from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
+from bsconv_nas.train.recipe import FULL_RECIPES, Precision, Recipe
 
 NETWORKS = ("cifar_mobilenetv1_w1d4_bsconvu", "cifar_resnet20_bsconvu", "cifar_mobilenetv2_w1d4_bsconvs_p1d6")
 PARTS = ("pairs", "stages", "data", "workers", "accuracy")
@@ -48,19 +51,19 @@ def part_of(data: ImageData, images: int) -> ImageData:
     )
 
 
-def seed_recipe(epochs: int) -> Recipe:
-    """The original script's recipe for few epochs, in the fastest precision: a tenth of the rate in the last one."""
+def seed_recipe(epochs: int, precision: Precision) -> Recipe:
+    """The original script's recipe for few epochs: a tenth of the rate in the last one."""
     changes = {"epochs": epochs, "milestones": (epochs - 1,) if epochs > 1 else ()}
-    return FULL_RECIPES["seed"].model_copy(update={**changes, "precision": fastest_precision("cpu")})
+    return FULL_RECIPES["seed"].model_copy(update={**changes, "precision": precision})
 
 
-def our_epochs(name: str, data: ImageData, seed: int, epochs: int) -> list[float]:
+def our_epochs(precision: Precision, name: str, data: ImageData, seed: int, epochs: int) -> list[float]:
     """Accuracy after each epoch of this project's loop."""
     torch.manual_seed(seed)
     network = get_model(name, data.num_classes)
     arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
     tensors = TensorData(*map(shared_tensor, arrays))
-    return [result.top1 for result in train(network, tensors, seed_recipe(epochs), seed)]
+    return [result.top1 for result in train(network, tensors, seed_recipe(epochs, precision), seed)]
 
 
 def seed_epochs(name: str, data: ImageData, seed: int, epochs: int) -> list[float]:
@@ -68,7 +71,12 @@ def seed_epochs(name: str, data: ImageData, seed: int, epochs: int) -> list[floa
     return list(SeedTraining(name, data, seed).epochs(epochs))
 
 
-LOOPS: dict[str, Callable[[str, ImageData, int, int], list[float]]] = {"seed": seed_epochs, "ours": our_epochs}
+LOOPS: dict[str, Callable[[str, ImageData, int, int], list[float]]] = {
+    "seed": seed_epochs,
+    "ours": partial(our_epochs, fastest_precision("cpu")),
+    "float32": partial(our_epochs, "float32"),
+    "bfloat16": partial(our_epochs, "bfloat16"),
+}
 
 
 def measured(loop: str, name: str, source: str, images: int, seed: int, epochs: int = 1) -> dict[str, float]:
@@ -85,7 +93,7 @@ def pairs(pools: dict[str, Pool], networks: tuple[str, ...], source: str, images
     """Ratios of images per CPU second, pair by pair, after a warm-up of each."""
     table: dict[str, Any] = {}
     for name in networks:
-        rates: dict[str, list[float]] = {loop: [] for loop in LOOPS}
+        rates: dict[str, list[float]] = {loop: [] for loop in pools}
         for repeat in range(repeats + 1):
             for loop, pool in pools.items():
                 size = images if repeat else 256
@@ -108,7 +116,7 @@ def data_rate(source: str, images: int) -> float:
     rates: list[float] = []
     for seed in range(5):
         begin = time.process_time()
-        seen = sum(len(theirs) for _, theirs in training_batches(train_images, labels, seed_recipe(1), seed))
+        seen = sum(len(theirs) for _, theirs in training_batches(train_images, labels, seed_recipe(1, "float32"), seed))
         rates.append(seen / (time.process_time() - begin))
     return round(statistics.median(rates))
 
@@ -123,20 +131,32 @@ def two_workers(one: Pool, other: Pool, name: str, source: str, images: int, rep
     return {"median_ratio": round(statistics.median(ratios), 2), "ratios": [round(ratio, 2) for ratio in ratios]}
 
 
-def accuracy(pools: dict[str, Pool], networks: tuple[str, ...], source: str, images: int, epochs: int, seeds: int):
-    """Accuracy after equal epochs, by network, loop and seed."""
+def accuracy(pools: Sequence[Pool], networks: tuple[str, ...], source: str, images: int, epochs: int, seeds: int):
+    """Accuracy after equal epochs, by network, loop and seed, and of each pair of loops the difference."""
     table: dict[str, Any] = {}
+    loops = ("seed", "float32", "bfloat16")
     for name in networks:
-        jobs = {
-            loop: [pool.apply_async(measured, (loop, name, source, images, seed, epochs)) for seed in range(seeds)]
-            for loop, pool in pools.items()
+        jobs = [(loop, name, source, images, seed, epochs) for seed in range(seeds) for loop in loops]
+        waiting = [pools[n % len(pools)].apply_async(measured, job) for n, job in enumerate(jobs)]
+        found: dict[str, list[float]] = {loop: [] for loop in loops}
+        for job, result in zip(jobs, waiting, strict=True):
+            found[job[0]].append(round(result.get()["top1"], 4))
+        pairs = {
+            f"{one} - {other}": difference(found[one], found[other]) for one, other in combinations(loops[::-1], 2)
         }
-        found = {loop: [round(job.get()["top1"], 4) for job in waiting] for loop, waiting in jobs.items()}
-        difference = statistics.mean(found["ours"]) - statistics.mean(found["seed"])
-        spread = (sum(statistics.variance(values) / seeds for values in found.values()) ** 0.5) if seeds > 1 else None
-        table[name] = {**found, "difference": round(difference, 4), "its_standard_error": spread and round(spread, 4)}
+        table[name] = {**found, **pairs}
         print(name, table[name], flush=True)
     return table
+
+
+def difference(one: list[float], other: list[float]) -> dict[str, float | None]:
+    """Of the means of two loops over seeds, with its standard error."""
+    values = (one, other)
+    error = sum(statistics.variance(v) / len(v) for v in values) ** 0.5 if len(one) > 1 else None
+    return {
+        "mean": round(statistics.mean(one) - statistics.mean(other), 4),
+        "standard_error": error and round(error, 4),
+    }
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
@@ -159,8 +179,9 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
                 name: ours.apply(stage_shares, (name, macs[name], peak, result["precision"])) for name in networks
             }
         if "accuracy" in given.parts:
-            size = given.accuracy_images
-            result["accuracy"] = accuracy(pools, networks, given.data, size, given.epochs, given.seeds)
+            result["accuracy_of"] = {"images": given.accuracy_images, "epochs": given.epochs, "seeds": given.seeds}
+            trained = (networks, given.data, given.accuracy_images, given.epochs, given.seeds)
+            result["accuracy"] = accuracy((ours, other), *trained)
     return result
 
 

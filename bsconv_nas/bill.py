@@ -11,8 +11,8 @@ import torch
 from bsconv_nas.network import build
 from bsconv_nas.plan import Plan
 from bsconv_nas.space import Genotype
-from bsconv_nas.train.evaluator import shared_tensor
-from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.loop import train
+from bsconv_nas.train.placement import place
 
 _SAMPLES = 300
 _FIRST_IMAGES = 16
@@ -96,11 +96,10 @@ def _seconds(plan: Plan, genotype: Genotype, images: int) -> float:
     recipe = plan.recipe.model_copy(update={**changes, "learning_rate": 1e-4})
     validated = max(1, round(images * len(plan.data.val_images) / images_per_epoch(plan)))
     data = plan.data
-    parts = (data.train_images[:images], data.train_labels[:images], data.val_images, data.val_labels)
-    tensors = [shared_tensor(part) for part in parts]
-    tensors[2:] = [tensor[:validated] for tensor in tensors[2:]]
-    on_device = TensorData(*(tensor.to(plan.resources.device) for tensor in tensors))
+    training = (data.train_images[:images], data.train_labels[:images])
+    validation = (data.val_images[:validated], data.val_labels[:validated])
+    placed = place((*training, *validation), plan.resources.device)
     begin = time.perf_counter()
-    for _ in train(network, on_device, recipe, seed=0):
+    for _ in train(network, placed, recipe, seed=0):
         pass
     return time.perf_counter() - begin

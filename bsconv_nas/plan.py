@@ -56,7 +56,9 @@ class Plan:
 
     @property
     def evaluator(self) -> TrainingEvaluator:
-        return TrainingEvaluator(self.data, self.recipe, self.resources.device, self.resources.threads)
+        machine = self.resources
+        share = min(1.0, machine.gpus_per_trial) if machine.device == "cuda" else 1.0
+        return TrainingEvaluator(self.data, self.recipe, machine.device, machine.threads, share)
 
     @property
     def early_stopping(self) -> EarlyStopping | None:
@@ -68,7 +70,7 @@ class Plan:
         height, width = self.data.image_size
         return {
             "images": f"{height}x{width}, {self.data.fingerprint}",  # by content: a folder may move
-            "training": self.recipe.model_dump_json(exclude={"precision"}),
+            "training": self.recipe.model_copy(update={"precision": "float32"}).identity,
             "precision": self.recipe.precision,
         }
 

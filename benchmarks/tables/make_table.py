@@ -22,8 +22,9 @@ from bsconv_nas.cost import cost_of
 from bsconv_nas.data import load_search_data, load_test_data
 from bsconv_nas.network import build
 from bsconv_nas.space import Genotype
-from bsconv_nas.train.evaluator import set_input_statistics, shared_tensor
-from bsconv_nas.train.loop import TensorData, evaluate_top1, train
+from bsconv_nas.train.evaluator import set_input_statistics
+from bsconv_nas.train.loop import evaluate_top1, train
+from bsconv_nas.train.placement import TensorData, shared_tensor
 from bsconv_nas.train.recipe import Recipe
 
 IMAGE_SIZE = 16

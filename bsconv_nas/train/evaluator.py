@@ -1,6 +1,5 @@
 """The evaluator of searches on images: builds the network of a job and trains it briefly."""
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +9,9 @@ from bsconv_nas.data import ImageData
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.network import Network, build
 from bsconv_nas.train.checkpoint import save_weights
-from bsconv_nas.train.loop import TensorData, train
+from bsconv_nas.train.loop import train
 from bsconv_nas.train.memory import free_memory
+from bsconv_nas.train.placement import TensorData, place
 from bsconv_nas.train.recipe import Recipe
 
 
@@ -23,12 +23,16 @@ class TrainingEvaluator:
         recipe: hyperparameters.
         device: "cpu", "cuda" or "cuda:1".
         threads: CPU threads of torch.
+        share: of the memory of a GPU, in (0, 1].
     """
 
-    def __init__(self, data: ImageData, recipe: Recipe, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self, data: ImageData, recipe: Recipe, device: str = "cpu", threads: int = 1, share: float = 1.0
+    ) -> None:
         self.recipe = recipe
         self.device = device
         self.threads = threads
+        self.share = share
         self.mean, self.std = data.statistics()
         # Plain views of memory maps, so that a shared object store hands them out without a copy.
         self._arrays = [
@@ -49,7 +53,7 @@ class TrainingEvaluator:
         assert job.arch is not None, "the search gives an architecture to every job of a space of networks"
         torch.set_num_threads(self.threads)
         if self._data is None:
-            self._data = TensorData(*(shared_tensor(array).to(self.device) for array in self._arrays))
+            self._data = place(self._arrays, self.device, self.share)
         network = build(job.arch, seed=job.seed)
         set_input_statistics(network, self.mean, self.std)
         key = f"{job.arch.arch_id} {job.seed} {self.recipe.identity}"
@@ -63,10 +67,3 @@ def set_input_statistics(network: Network, mean: tuple[float, ...], std: tuple[f
     """Set the input normalisation of a network to the statistics of its training images (in [0, 1])."""
     network.norm.mean.copy_(torch.tensor(mean).view(-1, 1, 1))
     network.norm.std.copy_(torch.tensor(std).view(-1, 1, 1))
-
-
-def shared_tensor(array: np.ndarray) -> torch.Tensor:
-    with warnings.catch_warnings():
-        # Shared arrays are read-only, of which torch warns; nothing here writes to them.
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.from_numpy(array)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,8 +17,8 @@ from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import write_atomic
 from bsconv_nas.intervals import binomial_interval
 from bsconv_nas.train.checkpoint import checkpoint_key, load_weights, save_weights
-from bsconv_nas.train.evaluator import shared_tensor
-from bsconv_nas.train.loop import StepHook, TensorData, evaluate_top1, train
+from bsconv_nas.train.loop import StepHook, evaluate_top1, train
+from bsconv_nas.train.placement import place, shared_tensor
 from bsconv_nas.train.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, LOG, RESULT = "checkpoint.safetensors", "weights.safetensors", "log.csv", "result.json"
@@ -92,7 +91,7 @@ class FullTraining:
         """
         data = self.data
         arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
-        tensors = TensorData(*(shared_tensor(np.asarray(array)).to(self.device) for array in arrays))
+        tensors = place(arrays, self.device)
         checkpoint = self.folder / CHECKPOINT
         write_atomic(self.folder / NETWORK, json.dumps(self._description(), indent=1) + "\n")
         results = train(self.network, tensors, self.recipe, self.seed, checkpoint, self.key, self._keep_best, on_step)
@@ -186,8 +185,7 @@ def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
 
 def top1_on(network: nn.Module, images: Images, labels: Labels, device: str) -> float:
     """Accuracy in float32, as the network will be used, on images uint8 (N, H, W, 3) and labels (N,)."""
-    on_device = (shared_tensor(np.asarray(part)).to(device) for part in (images, labels))
-    return evaluate_top1(network.to(device), next(on_device), next(on_device))
+    return evaluate_top1(network.to(device), shared_tensor(images), shared_tensor(labels).to(device))
 
 
 def default_device() -> str:

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,20 +18,11 @@ from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.augment import as_input, training_batches
 from bsconv_nas.train.checkpoint import TrainingState, load_checkpoint, restore, save_checkpoint
 from bsconv_nas.train.memory import backward_in_parts, free_memory, is_out_of_memory
+from bsconv_nas.train.placement import TensorData, send
 from bsconv_nas.train.precision import forward_pass
 from bsconv_nas.train.recipe import Precision, Recipe
 
 _EVALUATION_BATCH = 512
-
-
-@dataclass(frozen=True, slots=True)
-class TensorData:
-    """Images uint8 (N, H, W, C) and labels int64 (N,) of the training and the validation part, on one device."""
-
-    train_images: Tensor
-    train_labels: Tensor
-    val_images: Tensor
-    val_labels: Tensor
 
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -62,7 +52,7 @@ def train(
         StorageError: the checkpoint cannot be written.
     """
     keep_freed_memory()
-    network = network.to(data.train_images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, recipe)
     state = TrainingState(network, optimizer, _average(network, recipe))
     results: list[EpochResult] = []
@@ -85,7 +75,7 @@ def train(
 
 
 def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision = "float32") -> float:
-    """Share of images uint8 (N, H, W, C) whose highest logit is their label."""
+    """Share of images uint8 (N, H, W, C) whose highest logit is their label; the network is where the labels are."""
     network.eval()
     batch = min(_EVALUATION_BATCH, len(images))
     while True:
@@ -94,16 +84,16 @@ def evaluate_top1(network: nn.Module, images: Tensor, labels: Tensor, precision:
         except RuntimeError as error:
             if batch == 1 or not is_out_of_memory(error):
                 raise
-        free_memory(images.device)
+        free_memory(labels.device)
         batch //= 2
 
 
 def _correct(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision, batch: int) -> int:
     """Number of images whose highest logit is their label, `batch` of them at a time."""
-    correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    with torch.inference_mode(), forward_pass(images.device, precision):
+    correct = torch.zeros((), dtype=torch.int64, device=labels.device)
+    with torch.inference_mode(), forward_pass(labels.device, precision):
         for some, theirs in zip(images.split(batch), labels.split(batch), strict=True):
-            correct += (network(as_input(some)).argmax(1) == theirs).sum()
+            correct += (network(as_input(send(some, labels.device))).argmax(1) == theirs).sum()
     return int(correct)
 
 
@@ -125,9 +115,8 @@ def _train_epoch(
     network.train()
     epoch_seed = (seed * 10_007 + epoch) % 2**63
     torch.manual_seed(epoch_seed)
-    device = data.train_images.device
     steps_per_epoch = recipe.steps_per_epoch(len(data.train_images))
-    total = torch.zeros((), device=device)
+    total = torch.zeros((), device=data.device)
     batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed)
     loss_of = partial(_loss, network, recipe)
     step, parts = 0, 1

@@ -8,6 +8,9 @@ from bsconv_nas.toml_files import TomlModel
 
 Precision = Literal["float32", "bfloat16"]
 
+_LARGE = 96  # pixels from which images are cut and stretched; smaller ones would lose what little they show
+_LARGE_CROP_SCALE = 0.35
+
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
@@ -36,13 +39,15 @@ class Recipe(TomlModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     orthonormal_alpha: Annotated[float, Field(ge=0)] = 0.1  # weight of the BSConv-S regulariser, as in the paper
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 4  # pixels of random shift in each direction
+    crop_scale: Annotated[float, Field(gt=0, le=1)] = 1.0  # least area of a part that is stretched; 1: shift instead
     flip: bool = True  # mirror half of the images, left to right
     precision: Precision = "float32"  # of products and activations; weights and statistics are float32 always
 
     @property
     def identity(self) -> str:
-        """Text that tells recipes apart; float32 goes without saying, as before there was a choice."""
-        return self.model_dump_json(exclude={"precision"} if self.precision == "float32" else None)
+        """Text that tells recipes apart; fields that came later go without saying at their defaults."""
+        later = {"precision": self.precision == "float32", "crop_scale": self.crop_scale == 1}
+        return self.model_dump_json(exclude={name for name, default in later.items() if default})
 
     def steps_per_epoch(self, images: int) -> int:
         """Batches of an epoch over a training part of `images` images; at least 1."""
@@ -52,14 +57,15 @@ class Recipe(TomlModel):
         """This recipe for a training part of `images` images of `image_size` pixels.
 
         The batch shrinks with the data so that an epoch keeps at least 16 steps, and the rate with the batch; images
-        are shifted by an eighth of their size.
+        are shifted by an eighth of their size, or from 96 pixels on cut to at least 35 % of their area.
         """
         batch_size = self.batch_size
         while batch_size > 8 and images * self.train_fraction < 16 * batch_size:
             batch_size //= 2
         rate = self.learning_rate * max(batch_size, 32) / max(self.batch_size, 32)
         padding = min(64, max(1, image_size // 8))
-        changes = {"batch_size": batch_size, "learning_rate": rate, "crop_padding": padding}
+        scale = _LARGE_CROP_SCALE if image_size >= _LARGE else self.crop_scale
+        changes = {"batch_size": batch_size, "learning_rate": rate, "crop_padding": padding, "crop_scale": scale}
         return self.model_copy(update=changes)
 
     def learning_rate_at(self, step: int, steps: int) -> float:

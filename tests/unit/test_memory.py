@@ -7,9 +7,9 @@ from torch.nn.functional import cross_entropy
 
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.errors import TrainingError
-from bsconv_nas.train.evaluator import shared_tensor
-from bsconv_nas.train.loop import TensorData, evaluate_top1, train
+from bsconv_nas.train.loop import evaluate_top1, train
 from bsconv_nas.train.memory import backward_in_parts
+from bsconv_nas.train.placement import TensorData, shared_tensor
 from bsconv_nas.train.recipe import default_recipe
 
 CPU_MESSAGE = "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
