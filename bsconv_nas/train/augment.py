@@ -16,8 +16,8 @@ _RATIO = 4 / 3  # a random crop is up to so much wider or higher than the image 
 def training_batches(images: Tensor, labels: Tensor, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch in random order: batches of float images (N, C, H, W) in [0, 1], channels last, and labels (N,).
 
-    `images` are uint8 (N, H, W, C); batches are on the device of `labels`. A last batch that is not full is left out, unless it is the only one: batch
-    normalisation of a few images would disturb the rest.
+    `images` are uint8 (N, H, W, C); batches are on the device of `labels`. A last batch that is not full is left out,
+    unless it is the only one: batch normalisation of a few images would disturb the rest.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator)
