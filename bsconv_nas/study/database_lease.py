@@ -25,6 +25,7 @@ from bsconv_nas.study.storage import database_errors
 
 LEASE_SECONDS = 60.0
 _RENEWALS = 4  # in the time that a lease lasts
+_held: set[str] = set()  # tokens of leases that this process holds
 
 _LEASES = Table(
     "bsconv_nas_leases",
@@ -63,6 +64,7 @@ class DatabaseLease:
         self._token = secrets.token_hex(16)
         self._ended = threading.Event()
         outlast(self._take)
+        _held.add(self._token)
         database.guard = self.renew
         self._renewals = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._renewals.start()
@@ -82,6 +84,7 @@ class DatabaseLease:
         self._ended.set()
         self._renewals.join()
         self._database.guard = None
+        _held.discard(self._token)
         mine = (_LEASES.c.study == self._name) & (_LEASES.c.token == self._token)
         try:
             with self._database.engine.begin() as connection:
@@ -115,7 +118,9 @@ class DatabaseLease:
     def _take_over(self, connection: Connection, found: Any, row: dict[str, str]) -> bool:
         """Take a lease that nobody renews any more; exactly one of several drivers that try succeeds."""
         the_same = (_LEASES.c.study == self._name) & (_LEASES.c.token == found["token"])
-        if not _is_dead(found["process"]):
+        # This process may have left one behind itself: on a full disk not even a release can be written.
+        left_behind = found["process"] == _this_process() and found["token"] not in _held
+        if not (left_behind or _is_dead(found["process"])):
             the_same &= _LEASES.c.until < _now()
         taken = update(_LEASES).where(the_same).values(until=_now() + self._seconds, **row)
         return connection.execute(taken).rowcount == 1

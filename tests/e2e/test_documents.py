@@ -10,14 +10,13 @@ import re
 import shlex
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from bsconv_nas import cli
+from tests.commands import run_command
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
@@ -42,18 +41,6 @@ def commands(document: str) -> list[str]:
 
 def programs(document: str, having: str) -> list[str]:
     return [text for kind, text in blocks(document) if kind == "python" and having in text]
-
-
-def run(arguments: list[str]) -> int | str | None:
-    """Run the command line in this process: starting another one and loading torch takes longer than most commands."""
-    sys.argv = ["bsconv-nas", *arguments]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of libraries; a user sees them once
-        try:
-            cli.main()
-        except SystemExit as end:
-            return end.code
-    return None
 
 
 def run_python(program: str, folder: Path, *flags: str) -> str:
@@ -86,8 +73,8 @@ def run_commands(document: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
             continue
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run([*arguments, *VERBS.get(arguments[0], [])])
-        assert code in (0, None), f"{command}: {err.getvalue()}"
+            code = run_command([*arguments, *VERBS.get(arguments[0], [])])
+        assert code == 0, f"{command}: {err.getvalue()}"
         assert out.getvalue().strip(), command
 
 

@@ -1,5 +1,6 @@
 """The commands of docs/export.md, in order, in one process; and what they leave behind."""
 
+import contextlib
 import importlib.util
 import json
 import re
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import run_command
 
 TEXT = (Path(__file__).parents[2] / "docs/export.md").read_text()
 SHORT = {
@@ -30,26 +33,16 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
 
 
-def call(arguments: list[str], patch: pytest.MonkeyPatch) -> int:
-    from bsconv_nas.cli import app, console
-
-    patch.setattr(sys, "argv", ["bsconv-nas", *arguments])
-    for stream in (console.out, console.err):
-        stream.file = sys.stderr if stream.stderr else sys.stdout
-    with pytest.raises(SystemExit) as ended:
-        app.main()
-    return int(ended.value.code or 0)
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the commands ran; their output is in output.txt."""
     folder = tmp_path_factory.mktemp("docs")
     with pytest.MonkeyPatch.context() as patch, (folder / "output.txt").open("w") as output:
         patch.chdir(folder)
-        patch.setattr(sys, "stdout", output)
-        for arguments in commands():
-            assert call([*arguments, *SHORT.get(arguments[0], [])], patch) == 0, arguments
+        patch.setattr(sys, "argv", list(sys.argv))
+        with contextlib.redirect_stdout(output):
+            for arguments in commands():
+                assert run_command([*arguments, *SHORT.get(arguments[0], [])]) == 0, arguments
     return folder
 
 
@@ -99,7 +92,8 @@ def test_what_cannot_be_done_is_one_line(
     arguments: list[str], words: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(home)
-    assert call(arguments, monkeypatch) == 2
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    assert run_command(arguments) == 2
     captured = capsys.readouterr()
     assert words in captured.err
     assert captured.out == ""

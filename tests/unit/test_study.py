@@ -115,7 +115,8 @@ def test_optunas_own_tools_read_the_study(space: GeneSpace, tmp_path: Path) -> N
     assert study.metric_names == ["val_top1", "macs"]
     assert {trial.number for trial in study.best_trials} == {0, 1}  # the one over the limit is left out
     assert study.trials[0].values == [0.5, 160.0]
-    assert study.trials[3].constraints == {"macs": table_cost((48, 3, "U", True))["macs"] - LIMITS["macs"]}
+    assert study.trials[3].constraints is not None
+    assert study.trials[3].constraints["macs"] == table_cost((48, 3, "U", True))["macs"] - LIMITS["macs"]
     assert len(study.trials_dataframe()) == 4
 
 
