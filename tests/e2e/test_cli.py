@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.commands import run_command
+
 ROOT = Path(__file__).parents[2]
 TINY = ("--trials", "2", "--epochs", "1", "--workers", "0")
 
@@ -42,17 +44,13 @@ class Called:
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
     """Run the command line in this process: for the many bad inputs, of which each would start torch anew."""
-    from bsconv_nas.cli import app, console
 
     def called(*arguments: str | Path) -> Called:
-        monkeypatch.setattr(sys, "argv", ["bsconv-nas", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", list(sys.argv))
         capsys.readouterr()
-        for stream in (console.out, console.err):
-            stream.file = sys.stderr if stream.stderr else sys.stdout
-        with pytest.raises(SystemExit) as ended:
-            app.main()
+        code = run_command([*map(str, arguments)])
         captured = capsys.readouterr()
-        return Called(int(ended.value.code or 0), captured.out, captured.err)
+        return Called(code, captured.out, captured.err)
 
     return called
 
