@@ -1,17 +1,16 @@
-"""Whether Ray workers share one copy of the images: memory of each while a search runs.
+"""Whether Ray workers share one copy of the images: memory of each, when all of them have trained on all images.
 
     python -m benchmarks.worker_memory [--data path/to/cifar10] [--workers 2 4]
 
-Each worker reads all images before it trains, so that all of them are in its memory. The shared part of a worker's
-memory then has the size of the data, where it is one copy; PSS counts a page that n processes share as 1/n in each, so
-the sum over the workers has the images at most once; private memory has none. Without `--data`, a made-up data set of
-`--megabytes` is used.
+The shared part of a worker's memory has the size of the data where there is one copy; PSS counts a page that n
+processes share as 1/n in each, so the sum over the workers has the images at most once; private memory has none.
+Without `--data`, a made-up data set of `--megabytes` is used. Needs Linux.
 """
 
 import argparse
 import json
 import os
-import threading
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,12 @@ from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.plan import make_plan
 from bsconv_nas.study.settings import SearchSettings, provenance
 from bsconv_nas.train.evaluator import TrainingEvaluator
+from bsconv_nas.train.recipe import Recipe
 
-# Of /proc/PID/smaps_rollup: whole memory, and the part in shared memory, where Ray keeps its objects.
-_FIELDS = {
+DEADLINE = 300  # seconds in which all workers must have come up and trained
+
+# Of /proc/PID/smaps_rollup. Ray keeps its objects in shared memory: the images are in `pss_shared_memory_mb`.
+FIELDS = {
     "rss_mb": ("Rss",),
     "pss_mb": ("Pss",),
     "shared_mb": ("Shared_Clean", "Shared_Dirty"),
@@ -37,13 +39,32 @@ _FIELDS = {
 }
 
 
-class ReadingEvaluator(TrainingEvaluator):
-    """Reads every image before each training; a short one would leave pages out."""
+class MeasuredEvaluator(TrainingEvaluator):
+    """Trains, waits until all workers have, and writes down the memory of its process while all of them live."""
+
+    def __init__(self, data: ImageData, recipe: Recipe, folder: Path, workers: int) -> None:
+        super().__init__(data, recipe)
+        self.folder = folder
+        self.workers = workers
 
     def run(self, job: Job) -> Iterator[EpochResult]:
         for array in self._arrays:
-            array.sum()
-        yield from super().run(job)
+            array.sum()  # a short training alone would leave pages out
+        results = list(super().run(job))
+        self._meet("trained", {})
+        self._meet("measured", memory(os.getpid()))
+        yield from results
+
+    def _meet(self, name: str, found: dict[str, float]) -> None:
+        """Leave what was found, and wait until all workers have."""
+        part = self.folder / f"{os.getpid()}.part"
+        part.write_text(json.dumps(found))
+        part.rename(self.folder / f"{os.getpid()}.{name}")
+        begin = time.monotonic()
+        while len(list(self.folder.glob(f"*.{name}"))) < self.workers:
+            if time.monotonic() - begin > DEADLINE:
+                raise TimeoutError(f"not all workers have {name} in {DEADLINE} s")
+            time.sleep(0.1)
 
 
 def made_up(megabytes: int) -> ImageData:
@@ -52,33 +73,7 @@ def made_up(megabytes: int) -> ImageData:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, count, dtype=np.int64)
-    return image_data("made up", images, labels, count * 9 // 10, tuple(map(str, range(10))), "")
-
-
-def trainers(root: int) -> list[int]:
-    """Processes below `root` that are Ray workers in the middle of a training."""
-    found: list[int] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if title.startswith("ray::") and "IDLE" not in title and root in ancestors(int(folder.name)):
-            found.append(int(folder.name))
-    return found
-
-
-def ancestors(process: int) -> set[int]:
-    """All processes above one."""
-    found: set[int] = set()
-    while process > 1 and process not in found:
-        found.add(process)
-        try:
-            stat = Path(f"/proc/{process}/stat").read_text()
-        except OSError:
-            break
-        process = int(stat.rpartition(")")[2].split()[1])
-    return found
+    return image_data("made up", images, labels, count - count // 100, tuple(map(str, range(10))), "")
 
 
 def memory(process: int) -> dict[str, float]:
@@ -87,51 +82,23 @@ def memory(process: int) -> dict[str, float]:
     for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]:
         name, _, rest = line.partition(":")
         found[name] = int(rest.split()[0])
-    return {kind: sum(found.get(name, 0) for name in names) / 1024 for kind, names in _FIELDS.items()}
+    return {kind: sum(found.get(name, 0) for name in names) / 1024 for kind, names in FIELDS.items()}
 
 
-class Watch(threading.Thread):
-    """Looks all the time, and keeps the moment at which most workers were training and held most memory."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.ended = threading.Event()
-        self.most: list[dict[str, float]] = []
-
-    def run(self) -> None:
-        while not self.ended.wait(0.5):
-            try:
-                found = [memory(process) for process in trainers(os.getpid())]
-            except OSError:
-                continue  # one ended while it was looked at
-            if (len(found), _sum(found, "rss_mb")) > (len(self.most), _sum(self.most, "rss_mb")):
-                self.most = found
-
-
-def _sum(rows: list[dict[str, float]], key: str) -> float:
-    return sum(row[key] for row in rows)
-
-
-def measure(data: ImageData, workers: int, trials: int) -> dict[str, Any]:
-    """Memory of the workers while they train."""
-    settings = SearchSettings(trials=trials, epochs=1, train_fraction=0.02, workers=workers, space="cifar")
+def measure(data: ImageData, workers: int) -> dict[str, Any]:
+    """Memory of the workers of a search, one training in each."""
+    settings = SearchSettings(trials=workers, epochs=1, train_fraction=0.01, workers=workers, space="cifar")
     plan = make_plan(settings, data)
-    evaluator = ReadingEvaluator(data, plan.recipe)
-    watch = Watch()
-    watch.start()
-    begin = time.perf_counter()
-    executor = make_executor(workers, 1, data_bytes=data.nbytes)
-    study = search(plan.space, evaluator, {"macs": 3e6}, "random", trials=trials, executor=executor)
-    watch.ended.set()
-    watch.join()
+    with tempfile.TemporaryDirectory() as folder:
+        evaluator = MeasuredEvaluator(data, plan.recipe, Path(folder), workers)
+        executor = make_executor(workers, data_bytes=data.nbytes)
+        search(plan.space, evaluator, {"macs": 3e6}, "random", trials=workers, executor=executor, references=False)
+        rows = [json.loads(path.read_text()) for path in Path(folder).glob("*.measured")]
     return {
         "workers": workers,
-        "workers_seen_training": len(watch.most),
         "data_mb": round(data.nbytes / 2**20),
-        "each": [{key: round(value) for key, value in row.items()} for row in watch.most],
-        "sum": {key: round(_sum(watch.most, key)) for key in _FIELDS},
-        "trials_completed": sum(record.top1 is not None for record in study.records),
-        "seconds": round(time.perf_counter() - begin, 1),
+        "each": [{kind: round(value) for kind, value in row.items()} for row in rows],
+        "sum": {kind: round(sum(row[kind] for row in rows)) for kind in FIELDS},
     }
 
 
@@ -140,11 +107,10 @@ def main() -> None:
     parser.add_argument("--data", help="cifar10, or a folder of images")
     parser.add_argument("--megabytes", type=int, default=1000, help="of made-up images")
     parser.add_argument("--workers", type=int, nargs="*", default=[2, 4])
-    parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "worker_memory.json")
     given = parser.parse_args()
     data = load_search_data(given.data) if given.data else made_up(given.megabytes)
-    runs = [measure(data, workers, given.trials) for workers in given.workers]
+    runs = [measure(data, workers) for workers in given.workers]
     result = {"runs": runs, **provenance()}
     given.out.parent.mkdir(exist_ok=True)
     given.out.write_text(json.dumps(result, indent=1) + "\n")
