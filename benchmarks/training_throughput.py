@@ -174,7 +174,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             result["data_images_per_cpu_s"] = ours.apply(data_rate, (given.data, 20_000))
         if "stages" in given.parts:
             peak = result["peaks"] = ours.apply(peaks)
-            macs = {name: model_costs(name).macs for name in networks}
+            costs = model_costs()
+            macs = {name: costs[name].macs for name in networks}
             result["stages"] = {
                 name: ours.apply(stage_shares, (name, macs[name], peak, result["precision"])) for name in networks
             }

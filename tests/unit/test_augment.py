@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bsconv_nas.train.augment import as_input, crop_and_flip, training_batches
+from bsconv_nas.train.augment import as_input, crop_and_flip, resized_crops, training_batches
 from bsconv_nas.train.recipe import Recipe
 
 
@@ -93,3 +93,52 @@ def test_a_share_of_the_images_is_drawn_anew() -> None:
     first, second = (torch.cat([labels for _, labels in epoch(s, 4, 40, train_fraction=0.5)]) for s in (0, 1))
     assert len(first) == len(second) == 20
     assert set(first.tolist()) != set(second.tolist())
+
+
+def ramp(count: int, size: int) -> Tensor:
+    """Images (N, 2, H, W) that hold the place of each pixel in [0, 1]: x in the first channel, y in the second."""
+    places = (torch.arange(size) + 0.5) / size
+    y, x = torch.meshgrid(places, places, indexing="ij")
+    return torch.stack((x, y)).expand(count, 2, size, size)
+
+
+def test_resized_crops_show_parts_of_the_promised_size_and_shape() -> None:
+    size = 32
+    found = resized_crops(ramp(2000, size), 0.35, True, torch.Generator().manual_seed(0))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    inner = found[:, :, 1:-1, 1:-1]  # at the border of the image, half a pixel is repeated
+    step = (size - 1) / (size - 3)
+    width = (inner[:, 0, 5, -1] - inner[:, 0, 5, 0]) * step * size / (size - 1)
+    height = (inner[:, 1, -1, 5] - inner[:, 1, 0, 5]) * step * size / (size - 1)
+    area = width.abs() * height
+    assert (height > 0).all()
+    assert 0.34 < area.min() < 0.37
+    assert 0.98 < area.max() < 1.01
+    assert area.mean().item() == pytest.approx((0.35 + 1) / 2, abs=0.02)
+    ratio = width.abs() / height
+    assert 0.74 < ratio.min() < 0.80
+    assert 1.25 < ratio.max() < 1.35
+    assert (width < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)  # mirrored
+    assert inner.min() > 0
+    assert inner.max() < 1
+    corner = found[:, 0, 0, :].amin(1)
+    assert corner.std() > 0.05  # not always the middle
+
+
+def test_the_whole_image_comes_back_as_it_was() -> None:
+    batch = torch.rand(3, 3, 9, 12)
+    torch.testing.assert_close(resized_crops(batch, 1.0, False, torch.Generator().manual_seed(0)), batch)
+
+
+def test_large_images_are_cut_and_stretched_alike_in_each_run() -> None:
+    recipe = Recipe(batch_size=4).for_data(64, 96)
+    assert recipe.crop_scale == 0.35
+    data, labels = torch.randint(0, 256, (8, 96, 96, 3), dtype=torch.uint8), torch.arange(8)
+    recipe = recipe.model_copy(update={"batch_size": 4})
+    one, same, other = (
+        torch.cat([images for images, _ in training_batches(data, labels, recipe, seed)]) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert one.shape == (8, 3, 96, 96)
+    assert 0 <= one.min() <= one.max() <= 1

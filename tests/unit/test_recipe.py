@@ -40,3 +40,9 @@ def test_float32_has_the_identity_of_recipes_before_there_was_a_choice() -> None
     assert "precision" not in Recipe().identity
     assert "precision" in Recipe(precision="bfloat16").identity
     assert Recipe().identity != Recipe(epochs=9).identity
+
+
+def test_recipes_for_small_images_have_the_identity_of_before_there_were_resized_crops() -> None:
+    assert "crop_scale" not in Recipe().for_data(10_000, 95).identity
+    assert "crop_scale" in Recipe().for_data(10_000, 96).identity
+    assert Recipe().for_data(10_000, 96).crop_scale == 0.35

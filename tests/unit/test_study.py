@@ -142,6 +142,25 @@ def test_changed_settings_are_refused_with_the_way_out(space: GeneSpace, changes
     assert "or another name by --study" in str(caught.value)
 
 
+def test_another_precision_is_refused_with_one_line(space: GeneSpace) -> None:
+    storage = open_storage(None)
+    new_study(space, storage=storage, fixed={"precision": "bfloat16"})
+    with pytest.raises(StudyError) as caught:
+        new_study(space, storage=storage, fixed={"precision": "float32"})
+    assert str(caught.value) == (
+        "study 's' was made with other precision (bfloat16; now float32); "
+        "give the same precision again, or another name by --study"
+    )
+
+
+def test_a_study_from_before_there_was_a_choice_continues_in_float32_only(space: GeneSpace) -> None:
+    storage = open_storage(None)
+    run(new_study(space, storage=storage), space, (SMALL, 0.5))
+    with pytest.raises(StudyError, match=r"other precision \(float32; now bfloat16\)"):
+        new_study(space, storage=storage, fixed={"precision": "bfloat16"})
+    assert len(new_study(space, storage=storage, fixed={"precision": "float32"}).records) == 1
+
+
 def test_another_space_is_refused(space: GeneSpace) -> None:
     storage = open_storage(None)
     new_study(space, storage=storage)
