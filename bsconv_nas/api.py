@@ -9,7 +9,7 @@ from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.interrupt import interruptible
-from bsconv_nas.limits import Limits
+from bsconv_nas.limits import Limits, parse_bound
 from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.samplers.warm_start import earlier_results
@@ -21,7 +21,6 @@ from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.opening import OBJECTIVE
 from bsconv_nas.study.storage import open_storage, sqlite_url
-from bsconv_nas.units import parse_amount
 
 
 def search(
@@ -101,7 +100,7 @@ def search(
     if evaluate is None or not isinstance(space, GeneSpace):
         from bsconv_nas.plan import image_task
 
-        space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs)
+        space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs, bounds, folder)
         fixed = {**facts, **(fixed or {})}
     if OBJECTIVE not in space.cost(first_genotype(space)):
         raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
@@ -143,4 +142,4 @@ def make_executor(
 
 
 def _bound(name: str, bound: float | str) -> float:
-    return parse_amount(bound, name) if isinstance(bound, str) else bound
+    return parse_bound(name, bound, name) if isinstance(bound, str) else bound
