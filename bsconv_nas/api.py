@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
+from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.engine import Executor, Observer, Search
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.interrupt import interruptible
+from bsconv_nas.latency_table import FILE
 from bsconv_nas.limits import Limits, parse_bound
 from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
@@ -61,7 +63,8 @@ def search(
     Args:
         space: a `GeneSpace`, or the name or path of a space file; None: chosen by the image size.
         evaluate: a function from genotype to top1 in [0, 1], or an `Evaluator`; None: training on `data`.
-        limits: upper bounds by cost name, as numbers or text such as "300M".
+        limits: upper bounds by cost name, as numbers or text such as "300M". `latency_ms`, without `evaluate`, is what
+            a network takes on this machine's CPU at batch 1, from a table that is measured when there is none yet.
         sampler: a name (see `bsconv_nas.samplers`).
         trials: number of trials that the study is to have, those of earlier runs included.
         workers: Ray workers; 0: this process, without Ray.
@@ -114,6 +117,8 @@ def search(
         check_storage(database)
         with storage_lease(database, name):
             study = Study.open(database, name, space, bounds, seed, fixed or {}, folder)
+            if folder and isinstance(space, ArchSpace) and space.latency:
+                space.latency.write(folder / FILE)
             if on_open:
                 on_open()
             run = Search(study, space, proposer, trials, seconds, observer, rule, epoch_timeout)

@@ -65,9 +65,9 @@ def measured_table(space: ArchSpace, setting: Setting, progress: Progress) -> La
     before = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
     try:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        with torch.random.fork_rng(devices=[]):
             ms = dict(zip(operations, measured_operations(operations, steps.advance), strict=True))
-        networks = _networks(space, setting, ms, steps.advance)
+            networks = _networks(space, setting, ms, steps.advance)
     finally:
         torch.set_num_threads(before)
     overhead, checks = _fitted(networks)
@@ -84,13 +84,19 @@ def measured_operations(operations: Sequence[Operation], progress: Callable[[], 
     times: list[list[float]] = [[] for _ in operations]
     for _ in range(ROUNDS):
         for operation, own in zip(operations, times, strict=True):
-            run = _runner(operation)
-            run()  # chooses and caches the implementation
-            for _ in range(_RUNS):
-                other()
-                own.extend(repeat(run, 0, 1))
+            with torch.inference_mode():
+                own.extend(_times(_runner(operation), other))
             progress()
     return [round(median(own), 6) for own in times]
+
+
+def _times(run: Callable[[], object], other: Callable[[], object]) -> list[float]:
+    run()  # chooses and caches the implementation
+    times: list[float] = []
+    for _ in range(_RUNS):
+        other()
+        times += repeat(run, 0, 1)
+    return times
 
 
 def _something_else() -> Callable[[], object]:

@@ -150,9 +150,14 @@ def image_task(
     """
     if isinstance(space, GeneSpace) or evaluate is not None:
         raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
-    given = {"data": source, "image_size": image_size, "epochs": epochs, "space": None if space is None else str(space)}
+    given = {
+        "data": source,
+        "image_size": image_size,
+        "epochs": epochs,
+        "space": None if space is None else str(space),
+        "limits": dict(limits.bounds),
+    }
     settings = check_toml(given, SearchSettings, "search")
-    settings.limits.update(limits.bounds)
     plan = with_latency(make_plan(settings, load_data(settings)), folder)
     return plan.space, plan.evaluator, plan.facts
 

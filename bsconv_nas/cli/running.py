@@ -17,7 +17,7 @@ from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
 from bsconv_nas.data import ImageData
 from bsconv_nas.errors import StudyError
-from bsconv_nas.latency_table import FILE, LatencyTable
+from bsconv_nas.latency_table import LatencyTable
 from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder, with_latency
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import load_study
@@ -110,8 +110,6 @@ def run_search(
 
     def opened() -> None:
         _study_file(plan, storage).write(folder)
-        if plan.space.latency is not None:
-            plan.space.latency.write(folder / FILE)
         if show:
             err.print(_header(plan, folder, earlier), highlight=False, markup=False)
 

@@ -66,7 +66,7 @@ def test_kinds_of_operations() -> None:
     layer = LayerSpec("S", 8, p=0.25, se=True, activation="silu")
     arch = ArchSpec((9, 9), 5, StemSpec(8, stride=2), (BlockSpec((layer,), "identity"),), HeadSpec(16, "hardswish"))
     kinds = [operation.kind for operation in operations_of(arch)]
-    assert kinds == "norm conv relu conv conv se add silu conv hardswish classifier".split()
+    assert kinds == ["norm", "conv", "relu", "conv", "conv", "se", "add", "silu", "conv", "hardswish", "classifier"]
     assert operations_of(arch)[-1] == Operation("classifier", 16, 5, 1, 1, 1, 5, 5)
 
 
