@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
+from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.engine import Executor, Observer, Search
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.interrupt import interruptible
-from bsconv_nas.limits import Limits
+from bsconv_nas.latency_table import FILE
+from bsconv_nas.limits import Limits, parse_bound
 from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.samplers.warm_start import earlier_results
@@ -21,7 +23,6 @@ from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.opening import OBJECTIVE
 from bsconv_nas.study.storage import open_storage, sqlite_url
-from bsconv_nas.units import parse_amount
 
 
 def search(
@@ -62,7 +63,8 @@ def search(
     Args:
         space: a `GeneSpace`, or the name or path of a space file; None: chosen by the image size.
         evaluate: a function from genotype to top1 in [0, 1], or an `Evaluator`; None: training on `data`.
-        limits: upper bounds by cost name, as numbers or text such as "300M".
+        limits: upper bounds by cost name, as numbers or text such as "300M". `latency_ms`, without `evaluate`, is what
+            a network takes on this machine's CPU at batch 1, from a table that is measured when there is none yet.
         sampler: a name (see `bsconv_nas.samplers`).
         trials: number of trials that the study is to have, those of earlier runs included.
         workers: Ray workers; 0: this process, without Ray.
@@ -101,7 +103,7 @@ def search(
     if evaluate is None or not isinstance(space, GeneSpace):
         from bsconv_nas.plan import image_task
 
-        space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs)
+        space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs, bounds, folder)
         fixed = {**facts, **(fixed or {})}
     if OBJECTIVE not in space.cost(first_genotype(space)):
         raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
@@ -115,6 +117,8 @@ def search(
         check_storage(database)
         with storage_lease(database, name):
             study = Study.open(database, name, space, bounds, seed, fixed or {}, folder)
+            if folder and isinstance(space, ArchSpace) and space.latency:
+                space.latency.write(folder / FILE)
             if on_open:
                 on_open()
             run = Search(study, space, proposer, trials, seconds, observer, rule, epoch_timeout)
@@ -143,4 +147,4 @@ def make_executor(
 
 
 def _bound(name: str, bound: float | str) -> float:
-    return parse_amount(bound, name) if isinstance(bound, str) else bound
+    return parse_bound(name, bound, name) if isinstance(bound, str) else bound

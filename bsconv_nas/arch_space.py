@@ -10,6 +10,8 @@ from typing import Any
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.cost import Cost, LayerCost, Shape, block_costs, stem_cost, tail_costs
 from bsconv_nas.errors import SpaceError
+from bsconv_nas.latency_table import LATENCY, LatencyTable
+from bsconv_nas.operations import block_operations, stem_operations, tail_operations
 from bsconv_nas.space import Choice, GeneSpace, Genotype
 from bsconv_nas.space_file import SpaceFile, StageChoices
 
@@ -26,12 +28,20 @@ class ArchSpace(GeneSpace):
     Genes: `stem`, `shortcut`, `se`, `activation`, `head` for the network, `s1.depth` and `s1.width` for each stage,
     `s1.l1.conv` and `s1.l1.kernel` for each layer. Lists with a single choice make no gene. A stage of depth 0 is left
     out with its stride. Layers beyond a stage's depth are inactive: `canonical` sets them to their first choice.
+
+    With a `latency` table of its operations, `latency_ms` is one of the costs.
     """
 
     def __init__(
-        self, definition: SpaceFile, image_size: tuple[int, int], num_classes: int, in_channels: int = 3
+        self,
+        definition: SpaceFile,
+        image_size: tuple[int, int],
+        num_classes: int,
+        in_channels: int = 3,
+        latency: LatencyTable | None = None,
     ) -> None:
         self.definition = definition
+        self.latency = latency
         self.image_size = image_size
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -43,8 +53,12 @@ class ArchSpace(GeneSpace):
         numbers = range(1, len(definition.stages) + 1)
         self._stage_positions = [self._positions_of(f"s{number}.") for number in numbers]
         self._inactive = [self._inactive_genes(number) for number in numbers]
-        self._stage_costs: dict[object, tuple[LayerCost, ...]] = {}
+        self._stage_costs: dict[object, tuple[tuple[LayerCost, ...], float]] = {}
         self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
+
+    def with_latency(self, table: LatencyTable) -> "ArchSpace":
+        """The same space, with `latency_ms` among its costs."""
+        return ArchSpace(self.definition, self.image_size, self.num_classes, self.in_channels, table)
 
     def description(self) -> dict[str, object]:
         network = [list(self.image_size), self.num_classes, self.in_channels]
@@ -172,7 +186,7 @@ class ArchSpace(GeneSpace):
             label = str(self._value(genotype, f"s{number}.l{layer}.conv"))
             kernel_size = int(self._value(genotype, f"s{number}.l{layer}.kernel"))
             stride = stage.stride if layer == 1 else 1
-            yield _layer(label, width, kernel_size, stride, self.definition.layers.inner_bn, se, activation)
+            yield layer_spec(label, width, kernel_size, stride, self.definition.layers.inner_bn, se, activation)
 
     def _value(self, genotype: Genotype, name: str) -> Choice:
         position = self._positions.get(name)
@@ -186,21 +200,33 @@ class ArchSpace(GeneSpace):
 
         The networks that a sampler compares share most of their stages, so this is several times faster than decoding.
         """
-        rows = [stem_cost(self._stem(genotype), self.in_channels, self.image_size)]
+        stem, head = self._stem(genotype), self._head(genotype)
+        rows = [stem_cost(stem, self.in_channels, self.image_size)]
+        milliseconds = 0.0
         for number in range(1, len(self.definition.stages) + 1):
-            rows += self._stage_cost(genotype, number, rows[-1].out_shape)
-        rows += tail_costs(self._head(genotype), rows[-1].out_shape, self.num_classes)
-        return Cost.of(rows).as_dict()
+            layers, spent = self._stage_cost(genotype, number, rows[-1].out_shape)
+            rows += layers
+            milliseconds += spent
+        shape = rows[-1].out_shape
+        rows += tail_costs(head, shape, self.num_classes)
+        costs = Cost.of(rows).as_dict()
+        if self.latency is not None:
+            first, _ = stem_operations(stem, self.in_channels, self.image_size)
+            milliseconds += self.latency.sum((*first, *tail_operations(head, shape, self.num_classes)))
+            costs[LATENCY] = round(milliseconds, 6)
+        return costs
 
-    def _stage_cost(self, genotype: Genotype, number: int, in_shape: Shape) -> tuple[LayerCost, ...]:
+    def _stage_cost(self, genotype: Genotype, number: int, in_shape: Shape) -> tuple[tuple[LayerCost, ...], float]:
+        """Costs of the layers of a stage, and its milliseconds (0 without a table)."""
         network = tuple(genotype[position] for position in self._network_positions)
         key = (number, in_shape, network, genotype[self._stage_positions[number - 1]])
         found = self._stage_costs.get(key)
         if found is None:
             if len(self._stage_costs) >= _MAX_STAGES:
                 self._stage_costs.clear()
-            blocks = self._stage_blocks(genotype, number, in_shape[0])
-            found = self._stage_costs[key] = block_costs(blocks, in_shape)
+            blocks = list(self._stage_blocks(genotype, number, in_shape[0]))
+            milliseconds = self.latency.sum(block_operations(blocks, in_shape)[0]) if self.latency else 0.0
+            found = self._stage_costs[key] = block_costs(blocks, in_shape), milliseconds
         return found
 
 
@@ -260,9 +286,10 @@ _head = lru_cache(maxsize=1_024)(HeadSpec)
 
 
 @lru_cache(maxsize=65_536)
-def _layer(
+def layer_spec(
     label: str, width: int, kernel_size: int, stride: int, inner_bn: bool, se: bool, activation: str
 ) -> LayerSpec:
+    """The layer of a label such as "U" or "S-1/4"."""
     kind, _, ratio = label.partition("-")
     p = float(Fraction(ratio)) if ratio else None
     return LayerSpec(kind, width, kernel_size, stride, p, inner_bn, se, activation)

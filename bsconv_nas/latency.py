@@ -100,12 +100,12 @@ def measure(
     `progress` is called after each turn, of which there are five for each call.
     """
     for run in runners:
-        _repeat(run, _WARM_UP_SECONDS, 2)
+        repeat(run, _WARM_UP_SECONDS, 2)
     times: list[list[float]] = [[] for _ in runners]
     for _ in range(ROUNDS):
         for run, own in zip(runners, times, strict=True):
             run()  # the caches hold what ran before
-            own.extend(_repeat(run, seconds / ROUNDS, _LEAST_RUNS))
+            own.extend(repeat(run, seconds / ROUNDS, _LEAST_RUNS))
             if progress is not None:
                 progress()
     return [_summary(found) for found in times]
@@ -122,7 +122,7 @@ def _torch_runner(network: nn.Module, images: torch.Tensor) -> Callable[[], obje
     return run
 
 
-def _repeat(run: Callable[[], object], seconds: float, least: int) -> list[float]:
+def repeat(run: Callable[[], object], seconds: float, least: int) -> list[float]:
     """Milliseconds of each run until the time is over, but at least `least` of them."""
     times: list[float] = []
     end = time.perf_counter() + seconds

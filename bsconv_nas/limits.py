@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.units import did_you_mean, format_amount
+from bsconv_nas.units import did_you_mean, format_amount, parse_amount, parse_milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,12 @@ class Limits:
 
     def __str__(self) -> str:
         return ", ".join(f"{name} <= {format_amount(bound)}" for name, bound in self.bounds.items()) or "none"
+
+
+def parse_bound(name: str, text: str, what: str) -> float:
+    """Read a bound: an amount such as `300M`, of costs that end in `_ms` milliseconds such as `2.5`.
+
+    Raises:
+        UsageError: not positive, or no such number; `what` names it.
+    """
+    return parse_milliseconds(text, what) if name.endswith("_ms") else parse_amount(text, what)

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.data import ImageData, find_dataset, load_search_data
 from bsconv_nas.errors import UsageError
+from bsconv_nas.latency_table import FILE, LATENCY
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
 from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
@@ -68,7 +69,9 @@ class Plan:
     def facts(self) -> dict[str, str]:
         """What the study stands on besides space and limits: it may not change between runs."""
         height, width = self.data.image_size
+        table = self.space.latency
         return {
+            **({} if table is None else {"latency": str(table)}),
             "images": f"{height}x{width}, {self.data.fingerprint}",  # by content: a folder may move
             "training": self.recipe.model_copy(update={"precision": "float32"}).identity,
             "precision": self.recipe.precision,
@@ -98,6 +101,23 @@ def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None
     )
 
 
+def with_latency(plan: Plan, folder: Path | None, progress: Callable[[int, int], None] | None = None) -> Plan:
+    """The plan with `latency_ms` among the costs of its space, if that is limited.
+
+    The table is the one that the study in `folder` was made with; else the user's cache has one, or it is measured
+    now, with `progress(done, total)`.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    if LATENCY not in plan.limits.bounds:
+        return plan
+    from bsconv_nas.measured_space import table_of
+
+    table = table_of(plan.space, plan.settings.latency_threads, folder and folder / FILE, progress)
+    return replace(plan, space=plan.space.with_latency(table))
+
+
 def check_settings(settings: SearchSettings) -> None:
     """Check what can be checked before images are read, which may take long.
 
@@ -122,6 +142,8 @@ def image_task(
     source: str | None,
     image_size: int | None,
     epochs: int | None,
+    limits: Limits,
+    folder: Path | None,
 ) -> tuple[ArchSpace, TrainingEvaluator, dict[str, str]]:
     """Space, evaluator and fixed facts of a search on images in this process or on CPU workers.
 
@@ -130,9 +152,15 @@ def image_task(
     """
     if isinstance(space, GeneSpace) or evaluate is not None:
         raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
-    given = {"data": source, "image_size": image_size, "epochs": epochs, "space": None if space is None else str(space)}
+    given = {
+        "data": source,
+        "image_size": image_size,
+        "epochs": epochs,
+        "space": None if space is None else str(space),
+        "limits": dict(limits.bounds),
+    }
     settings = check_toml(given, SearchSettings, "search")
-    plan = make_plan(settings, load_data(settings))
+    plan = with_latency(make_plan(settings, load_data(settings)), folder)
     return plan.space, plan.evaluator, plan.facts
 
 

@@ -35,6 +35,19 @@ def parse_amount(text: str, what: str = "amount") -> int:
     return round(value)
 
 
+def parse_milliseconds(text: str, what: str) -> float:
+    """Read a positive number of milliseconds such as `5`, `0.8` or `2.5ms`.
+
+    Raises:
+        UsageError: anything else; `what` names it.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:ms)?\s*", text)
+    value = float(match[1]) if match else 0.0
+    if not 0 < value < math.inf:
+        raise UsageError(f"{what} {text!r} is not a positive number of milliseconds; write for example 2.5")
+    return value
+
+
 def format_amount(value: float) -> str:
     """Write an amount with three significant digits and a suffix: 300 000 000 becomes `300M`.
 

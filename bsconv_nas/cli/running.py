@@ -17,7 +17,8 @@ from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
 from bsconv_nas.data import ImageData
 from bsconv_nas.errors import StudyError
-from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder
+from bsconv_nas.latency_table import LatencyTable
+from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder, with_latency
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
@@ -94,6 +95,7 @@ def run_search(
     warm_start = load_study(settings.warm_start, directory) if settings.warm_start else None
     plan = make_plan(settings, _load(settings, download, show), name)
     folder = studies_folder(directory, plan.name)
+    plan = _measured(plan, folder, show)
     earlier = _earlier_records(folder, directory, storage)
     make_view = LiveView if err.is_terminal and show else PlainView if show else Tally
     view = make_view(err, settings.trials, plan.limits, earlier)
@@ -143,6 +145,13 @@ def _load(settings: SearchSettings, download: bool, show: bool) -> ImageData:
         return load_data(settings, download, lambda done, total: bar.update(task, completed=done, total=total))
 
 
+def _measured(plan: Plan, folder: Path, show: bool) -> Plan:
+    columns = (TextColumn("measuring latencies"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not (show and err.is_terminal)) as bar:
+        task = bar.add_task("", total=None)
+        return with_latency(plan, folder, lambda done, total: bar.update(task, completed=done, total=total))
+
+
 def _earlier_records(folder: Path, directory: Path, storage: str | None) -> list[TrialRecord]:
     try:
         return load_study(str(folder), directory, storage).records
@@ -167,12 +176,22 @@ def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
         f"{where}, {device} each; sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
     ]
+    if plan.space.latency is not None:
+        lines.append(f"Latency   {_latency_line(plan.space.latency)}")
     cost = cost_line(plan, [record.seconds for record in earlier])
     if cost is not None:
         lines.append(f"Cost      {cost}")
     if data.skipped:
         lines.append(f"Warning   {data.skipped} unreadable images were left out")
     return "\n".join(lines)
+
+
+def _latency_line(table: LatencyTable) -> str:
+    middle, most = (f"{100 * error:.0f} %" for error in table.errors)
+    return (
+        f"{table}; sums over {len(table.ms)} measured operations differ from {len(table.checks)} "
+        f"whole networks by {middle} (median), {most} (most)"
+    )
 
 
 def _share(fraction: float) -> str:
@@ -196,6 +215,7 @@ def _study_file(plan: Plan, storage: str | None) -> StudyFile:
             "train_images": len(plan.data.train_images),
             "val_images": len(plan.data.val_images),
             "sampler": plan.sampler,
+            **({} if plan.space.latency is None else {"latency": str(plan.space.latency)}),
             "training": plan.recipe.model_dump(),
         },
         provenance=provenance(),

@@ -9,6 +9,7 @@ import typer
 
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, print_json
 from bsconv_nas.errors import UsageError
+from bsconv_nas.limits import parse_bound
 from bsconv_nas.units import parse_amount
 
 _BUDGET = "Budget"
@@ -36,7 +37,8 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="COST=AMOUNT",
-            help="Another upper bound, such as peak_activation=256k (bytes). May be given several times.",
+            help="Another upper bound, such as peak_activation=256k (bytes) or latency_ms=5 (on this machine's CPU, "
+            "measured before the first search). May be given several times.",
             rich_help_panel=_BUDGET,
         ),
     ] = None,
@@ -190,6 +192,10 @@ def search(
             help="GPUs of each, fractions allowed. (default: 1 where there are any)", rich_help_panel=_MACHINE
         ),
     ] = None,
+    latency_threads: Annotated[
+        int | None,
+        typer.Option(help="CPU threads that latency_ms refers to. (default: 1)", rich_help_panel=_MACHINE),
+    ] = None,
     ray_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Use a running Ray cluster, such as auto.", rich_help_panel=_MACHINE),
@@ -237,6 +243,7 @@ def search(
         "references": False if no_reference else None,
         "warm_start": warm_start,
         "seed": seed,
+        "latency_threads": latency_threads,
         "ray_address": ray_address,
         "skip_bad_images": skip_bad_images or None,
         "epoch_timeout": epoch_timeout,
@@ -273,7 +280,7 @@ def _limits(flops: str | None, params: str | None, others: list[str]) -> dict[st
         name, separator, amount = text.partition("=")
         if not separator:
             raise UsageError(f"--limit {text!r} is not COST=AMOUNT; write for example --limit peak_activation=256k")
-        limits[name] = parse_amount(amount, f"--limit {name}")
+        limits[name] = parse_bound(name, amount, f"--limit {name}")
     return limits
 
 

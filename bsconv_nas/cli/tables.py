@@ -8,6 +8,7 @@ from rich.table import Table
 
 from bsconv_nas.arch import ArchSpec
 from bsconv_nas.cost import Cost
+from bsconv_nas.latency_table import LATENCY
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.units import MACS_LABEL, format_amount
 
@@ -35,23 +36,25 @@ def record_row(record: TrialRecord) -> dict[str, Any]:
 def front_table(records: Sequence[TrialRecord], best: int | None = None) -> Table:
     """Table of front members; the `best` trial is marked."""
     table = Table(box=box.SIMPLE_HEAD, caption=MACS_LABEL, caption_justify="left")
-    for header in ("trial", "network", "MACs", "params", "val top-1"):
+    timed = ("latency",) if any(LATENCY in record.cost for record in records) else ()
+    for header in ("trial", "network", "MACs", "params", *timed, "val top-1"):
         table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("layers", overflow="fold")
     for record in records:
         style = "bold green" if record.number == best else None
-        table.add_row(*_front_cells(record, records), style=style)
+        table.add_row(*_front_cells(record, records, bool(timed)), style=style)
     return table
 
 
-def _front_cells(record: TrialRecord, records: Sequence[TrialRecord]) -> list[str]:
-    params = record.cost.get("params")
+def _front_cells(record: TrialRecord, records: Sequence[TrialRecord], timed: bool) -> list[str]:
+    params, latency = record.cost.get("params"), record.cost.get(LATENCY)
     return [
         str(record.number),
         record.identity,
         format_amount(record.cost["macs"]),
         format_amount(params) if params is not None else "",
+        *([f"{latency:.2f} ms" if latency is not None else ""] if timed else []),
         percent(record.top1),
         _bar(record.top1 or 0.0, [other.top1 or 0.0 for other in records]),
         summary(record.arch_spec()),

@@ -50,15 +50,16 @@ class LoadOptions:
     @property
     def cache_folder(self) -> Path:
         """Where decoded arrays are."""
-        return self.cache_dir.expanduser() if self.cache_dir is not None else _user_cache() / "images"
+        return self.cache_dir.expanduser() if self.cache_dir is not None else user_cache() / "images"
 
     @property
     def data_folder(self) -> Path:
         """Where downloaded data sets are."""
-        return self.data_dir.expanduser() if self.data_dir is not None else _user_cache() / "data"
+        return self.data_dir.expanduser() if self.data_dir is not None else user_cache() / "data"
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """Folder of what may be made anew: `$XDG_CACHE_HOME` or `~/.cache`, then `bsconv-nas`."""
     base = os.environ.get("XDG_CACHE_HOME")
     # The XDG specification says to ignore a relative path.
     return (Path(base) if base and os.path.isabs(base) else Path.home() / ".cache") / "bsconv-nas"

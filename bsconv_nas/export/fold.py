@@ -7,6 +7,8 @@ from torch import nn
 from torch.fx import GraphModule, Node, Tracer
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bsconv_nas.operations import worth_merging
+
 
 def folded(network: nn.Module) -> GraphModule:
     """A copy of `network` in eval mode in which each batch normalisation after a convolution is part of it.
@@ -65,8 +67,7 @@ def _merge_pointwise(graph: GraphModule, node: Node) -> None:
     if found is None or not _is_pointwise(found[1]):
         return
     before, first = found
-    inner, outer = first.out_channels, first.in_channels + second.out_channels
-    if first.in_channels * second.out_channels <= inner * outer:
+    if worth_merging(first.in_channels, first.out_channels, second.out_channels):
         graph.set_submodule(str(before.target), _merged(first, second))
         _remove(graph, node, before)
 

@@ -20,8 +20,8 @@ _PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "sc
 class SearchSettings(TomlModel):
     """What a user may set for `search`; None or absent means the default, chosen when the search starts.
 
-    `limits` are upper bounds by cost name. `time` and `epoch_timeout` are durations such as "1h30m". `warm_start` names
-    a study on disk.
+    `limits` are upper bounds by cost name; `latency_ms` is measured at batch 1 with `latency_threads`. `time` and
+    `epoch_timeout` are durations such as "1h30m". `warm_start` names a study on disk.
     """
 
     data: str | None = None
@@ -44,6 +44,7 @@ class SearchSettings(TomlModel):
     grace_period: Annotated[int, Field(ge=1)] | None = None
     reduction_factor: Annotated[float, Field(gt=1, strict=False)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    latency_threads: Annotated[int, Field(ge=1, le=4096)] = 1
     ray_address: str | None = None
     skip_bad_images: bool = False
     epoch_timeout: str | None = None
