@@ -108,7 +108,7 @@ class RayExecutor:
                 reason = str(error).splitlines()[0]
                 raise UsageError(
                     f"no Ray cluster at {self.address!r} ({reason}); start one with `ray start --head`, "
-                    "or leave --ray-address out"
+                    "set RAY_AUTH_MODE=token if it asks for a token, or leave --ray-address out"
                 ) from error
             return
         ray.init(
