@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bsconv_nas.train.precision import fastest_precision
 from tests.commands import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -376,15 +375,6 @@ def test_a_study_made_otherwise(
     arguments = ["search", *TINY, "--flops", "200k", "--study", "s", "--dir", str(tmp_path), *changes]
     assert_refused(call(*arguments), *words, "or another name by --study")
     assert (tmp_path / "s" / "study.toml").read_text() == before
-
-
-def test_a_study_in_another_precision(studies: Path, tmp_path: Path, call: Callable[..., Called]) -> None:
-    shutil.copytree(studies / "s", tmp_path / "s")
-    before = fastest_precision("cpu")
-    other = "float32" if before == "bfloat16" else "bfloat16"
-    arguments = ("search", *TINY, "--flops", "200k", "--study", "s", "--dir", tmp_path)
-    assert_refused(call(*arguments, "--precision", other), f"other precision ({before}; now {other})", "--study")
-    assert call(*arguments, "--precision", before).returncode == 0
 
 
 def test_a_study_of_other_data(studies: Path, tmp_path: Path, call: Callable[..., Called]) -> None:
