@@ -23,6 +23,7 @@ import optuna
 import bsconv_nas
 from benchmarks.peers import PEERS, Peer
 from benchmarks.tasks import Task, share, tasks
+from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.scheduler import EARLY_STOPPING
 from bsconv_nas.space import Genotype
@@ -49,6 +50,10 @@ class Progress:
             self._accuracies.append(self._task.true_top1(genotype))
         self.shares.append(round(share(self._task, self._costs, self._accuracies), 5))
 
+    def after(self, trials: int) -> list[float]:
+        """Shares after 1, 2, ... `trials` trainings; a search that ran out of networks stays where it is."""
+        return self.shares + self.shares[-1:] * (trials - len(self.shares))
+
 
 def run(task: Task, peer: Peer, trials: int, seed: int) -> dict[str, Any]:
     """One search: its progress, CPU seconds of a proposal, and the share of proposals over a limit or known."""
@@ -57,13 +62,17 @@ def run(task: Task, peer: Peer, trials: int, seed: int) -> dict[str, Any]:
     seconds, wasted = 0.0, 0
     for _ in range(trials):
         begin = time.process_time()
-        genotype = peer.ask()
+        try:
+            genotype = peer.ask()
+        except SpaceExhaustedError:  # all networks within the limit are trained: nothing is left to find
+            break
         seconds += time.process_time() - begin
         peer.tell(genotype, task.curve(genotype, seed)[-1], task.space.cost(genotype)["macs"])
         wasted += not task.limits.allow(task.space.cost(genotype)) or genotype in seen
         seen.add(genotype)
         progress.add(genotype)
-    return {"shares": progress.shares, "ask_seconds": seconds / trials, "wasted": wasted / trials}
+    asked = len(progress.shares)
+    return {"shares": progress.after(trials), "ask_seconds": seconds / asked, "wasted": wasted / asked}
 
 
 class _Curves:
@@ -88,7 +97,7 @@ def run_with_epochs(task: Task, rule: str, trials: int, seed: int) -> dict[str, 
     for record in study.records:
         progress.add(record.genotype, complete=record.top1 is not None)
     epochs = list(accumulate(len(record.curve) for record in study.records))
-    return {"shares": progress.shares, "epochs": epochs, "ask_seconds": 0.0, "wasted": 0.0}
+    return {"shares": progress.after(trials), "epochs": epochs, "ask_seconds": 0.0, "wasted": 0.0}
 
 
 def summary(runs: list[dict[str, Any]], trials: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from benchmarks.plot_search_efficiency import bands
 from benchmarks.search_efficiency import behind_random, run, run_with_epochs, summary
 from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
-from benchmarks.tasks import SyntheticTask, TableTask, share
+from benchmarks.tasks import SyntheticTask, TableTask, share, tasks
 from bsconv_nas.space import Genotype
 
 TASK = SyntheticTask(Problem(8, 0))
@@ -129,3 +129,11 @@ def test_it_runs_and_writes(
 def test_quartiles_of_progress() -> None:
     low, middle, high = bands([{"shares": [0.0, value]} for value in (0.1, 0.2, 0.3, 0.4, 0.5)])
     assert (low[1], middle[1], high[1]) == pytest.approx((0.2, 0.3, 0.4))
+
+
+def test_a_search_that_runs_out_of_networks_stays_where_it_is() -> None:
+    task = tasks("table-25", 0)
+    found = run(task, PEERS["random"](task, 0), 200, 0)
+    inside = sum(task.limits.allow(task.space.cost(genotype)) for genotype in task.space.enumerate())
+    assert inside < 200 == len(found["shares"])
+    assert found["shares"][inside - 1] == found["shares"][-1] == 1
