@@ -63,7 +63,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Generator[Nodes]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     started = Nodes()
     try:
-        ray.init(address=started.cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=started.cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield started
     finally:
         ray.shutdown()
