@@ -1,10 +1,6 @@
-"""Several raylets on this machine as the nodes of a cluster: one is lost, one joins, and the driver is killed."""
+"""Several raylets on this machine as the nodes of a cluster, of which one is lost."""
 
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -40,12 +36,18 @@ class Nodes:
         self.cluster = Cluster()
         self._add(num_cpus=0, include_dashboard=False)
 
-    def join(self, **resources: float) -> None:
+    def join(self) -> None:
         """Add a node with one core."""
-        self._add(num_cpus=1, **resources)
+        self._add(num_cpus=1)
 
-    def _add(self, **given: Any) -> None:
-        self.cluster.add_node(wait=False, object_store_memory=100_000_000, **given)
+    def _add(self, tries: int = 5, **given: Any) -> None:
+        # Ray gives a node 30 seconds to start, which a busy machine can take.
+        try:
+            self.cluster.add_node(wait=False, object_store_memory=100_000_000, **given)
+        except Exception as error:
+            if tries == 1 or "timed out during startup" not in str(error):
+                raise
+            self._add(tries - 1, **given)
 
     def lose(self, node_id: str) -> None:
         """Kill a node at once, with all its processes."""
@@ -61,7 +63,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Generator[Nodes]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     started = Nodes()
     try:
-        ray.init(address=started.cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=started.cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield started
     finally:
         ray.shutdown()
@@ -81,10 +83,10 @@ def node_here() -> str:
     return ray.get_runtime_context().get_node_id()
 
 
-def search_on_ray(evaluator: Epochs, trials: int, folder: Path, **resources: float) -> Study:
+def search_on_ray(evaluator: Epochs, trials: int, folder: Path) -> Study:
     from bsconv_nas.executors.ray_tune import RayExecutor
 
-    return search(table_space(), evaluator, LIMITS, trials=trials, folder=folder, executor=RayExecutor(2, **resources))
+    return search(table_space(), evaluator, LIMITS, trials=trials, folder=folder, executor=RayExecutor(2))
 
 
 def all_complete(study: Study, trials: int) -> bool:
@@ -124,90 +126,3 @@ def test_a_trial_of_a_lost_node_goes_on_from_its_checkpoint_on_another(
     assert places[2] == places[3] != lost
     assert "trial 1: its worker died" in caplog.text
     assert not list((tmp_path / "study/checkpoints").iterdir())
-
-
-def test_a_node_that_joins_in_mid_search_is_used(nodes: Nodes, tmp_path: Path) -> None:
-    nodes.join()
-    wait_for_cores(1)
-    seen = tmp_path / "nodes"
-    seen.mkdir()
-
-    def on_epoch(job: Job, epoch: int) -> None:
-        (seen / node_here()).touch()
-        if job.number == 0:
-            wait_until(lambda: len(list(seen.iterdir())) == 2, "a trial on the other node")
-
-    def join() -> None:
-        wait_until(lambda: list(seen.iterdir()), "the first trial")
-        nodes.join()
-
-    joiner = threading.Thread(target=join)
-    joiner.start()
-    study = search_on_ray(Epochs(2, on_epoch), 5, tmp_path / "study")
-    joiner.join()
-    assert all_complete(study, 5)
-
-
-def test_trials_share_the_gpus_of_a_node_by_fractions(nodes: Nodes, tmp_path: Path) -> None:
-    nodes.join(num_gpus=1)
-    wait_for_cores(1)
-
-    def on_epoch(job: Job, epoch: int) -> None:
-        if job.number < 2:
-            (tmp_path / f"{job.number}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
-            both = (tmp_path / "0", tmp_path / "1")
-            wait_until(lambda: all(path.exists() for path in both), "two trials at a time on one GPU")
-
-    study = search_on_ray(Epochs(2, on_epoch), 4, tmp_path / "study", cpus_per_trial=0.5, gpus_per_trial=0.5)
-    assert all_complete(study, 4)
-    assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text() == "0"
-
-
-def processes() -> dict[int, tuple[int, str]]:
-    """Running processes by number: the parent's, and when each began (numbers are given again)."""
-    found = dict[int, tuple[int, str]]()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        if fields[0] != "Z":
-            found[int(path.parent.name)] = (int(fields[1]), fields[19])
-    return found
-
-
-def descendants(root: int) -> set[tuple[int, str]]:
-    """Number and begin of all processes below one."""
-    running = processes()
-    below, level = set[int](), {root}
-    while level:
-        level = {number for number, (parent, _) in running.items() if parent in level}
-        below |= level
-    return {(number, running[number][1]) for number in below}
-
-
-def trains(number: int) -> bool:
-    """Whether a process is a worker of Ray that trains."""
-    try:
-        command = Path(f"/proc/{number}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return command.startswith(b"ray::") and not command.startswith(b"ray::IDLE")
-
-
-def test_the_processes_of_a_killed_driver_go_away(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.chaos.driver", str(tmp_path), "4", "2", "random", str(2 * DEADLINE)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as driver:
-        try:
-            wait_until(lambda: sum(trains(number) for number, _ in descendants(driver.pid)) >= 2, "two workers")
-            left = descendants(driver.pid)
-        finally:
-            driver.send_signal(signal.SIGKILL)
-    assert len(left) > 4, "two workers, and programs of Ray"
-
-    def gone() -> bool:
-        running = processes()
-        return not any(number in running and running[number][1] == begin for number, begin in left)
-
-    wait_until(gone, "the processes of a killed driver to end")
