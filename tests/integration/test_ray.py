@@ -28,6 +28,7 @@ def ray_session() -> Generator[None]:
 
     assert ray_tune
     ray.init(
+        address="local",  # never a cluster that someone else runs on this machine
         num_cpus=WORKERS,
         object_store_memory=200_000_000,
         include_dashboard=False,

@@ -69,7 +69,7 @@ def test_the_loop_of_bsconv_trains() -> None:
     from benchmarks.seed_loop import SeedTraining
     from benchmarks.training_throughput import part_of
 
-    data = part_of(worker_memory.made_up(1), 130)
+    data = part_of(worker_memory.made_up(5), 130)
     assert (len(data.train_images), len(data.val_images)) == (130, 14)
     training = SeedTraining("cifar_resnet20_bsconvs_p1d4", data, 0)
     before = [parameter.clone() for parameter in training.model.parameters()]
