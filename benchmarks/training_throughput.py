@@ -22,11 +22,14 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.seed_loop import SeedTraining
 from benchmarks.stages import peaks, stage_shares
 from bsconv_nas.data import ImageData, load_search_data
+from bsconv_nas.data.images import Images
 from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.train.augment import training_batches
@@ -40,15 +43,20 @@ PARTS = ("pairs", "stages", "data", "workers", "accuracy")
 
 
 def part_of(data: ImageData, images: int) -> ImageData:
-    """The first images, and a ninth as many to validate, as in a search."""
-    held_out = max(1, images // 9)
+    """So many images from all over the data, whose folders come class by class, and a ninth to validate."""
+    train, val = _spread(data.train_images, images), _spread(data.val_images, max(1, images // 9))
     return replace(
         data,
-        train_images=data.train_images[:images],
-        train_labels=data.train_labels[:images],
-        val_images=data.val_images[:held_out],
-        val_labels=data.val_labels[:held_out],
+        train_images=data.train_images[train],
+        train_labels=data.train_labels[train],
+        val_images=data.val_images[val],
+        val_labels=data.val_labels[val],
     )
+
+
+def _spread(images: Images, count: int) -> NDArray[np.int64]:
+    """Indices of so many images at equal distances."""
+    return np.linspace(0, len(images) - 1, min(count, len(images))).astype(np.int64)
 
 
 def seed_recipe(epochs: int, precision: Precision) -> Recipe:

@@ -64,6 +64,15 @@ def test_activations_are_counted_in_the_precision_of_the_training() -> None:
     assert stages._activation_bytes(network, "bfloat16") == 2 * values
 
 
+def test_a_part_of_the_data_has_all_classes() -> None:
+    from benchmarks.training_throughput import part_of
+    from bsconv_nas.data import load_search_data
+
+    data = part_of(load_search_data("digits"), 90)
+    assert (len(data.train_images), len(data.val_images)) == (90, 10)
+    assert set(data.train_labels.tolist()) == set(range(10))
+
+
 def test_the_loop_of_bsconv_trains() -> None:
     pytest.importorskip("bsconv", reason="bsconv 0.4.0 is not installed")
     from benchmarks.seed_loop import SeedTraining
