@@ -33,7 +33,7 @@ from bsconv_nas.space_file import find_space
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.train.evaluator import set_input_statistics
 from bsconv_nas.train.loop import train
-from bsconv_nas.train.placement import TensorData, shared_tensor
+from bsconv_nas.train.placement import TensorData, place
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import default_recipe
 from bsconv_nas.units import parse_amount
@@ -105,7 +105,7 @@ def _space(side: int, classes: int) -> ArchSpace:
 
 
 def _tensors(data: ImageData) -> TensorData:
-    return TensorData(*map(shared_tensor, (data.train_images, data.train_labels, data.val_images, data.val_labels)))
+    return place((data.train_images, data.train_labels, data.val_images, data.val_labels), "cpu")
 
 
 def agreement(full: Sequence[float], cheap: Sequence[float]) -> dict[str, float]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsconv_nas.data import ImageData, TestData, find_dataset
-from bsconv_nas.data.images import Images
 from bsconv_nas.errors import StudyError, TrainingError, UsageError
 from bsconv_nas.evaluation import Job
 from bsconv_nas.final.contestants import Contestant
@@ -58,17 +57,17 @@ class Final:
         found: dict[Path, FinalRecord] = {}
         for folder, record in records.items():
             if record.test_top1 is None:
-                record = record.tested(self._top1(folder, record, test.images, test), len(test.images))  # noqa: PLW2901
+                record = record.tested(self._top1(folder, record, test), len(test.images))  # noqa: PLW2901
                 write_record(folder, record)
             found[folder] = record
             progress()
         return found
 
-    def _top1(self, folder: Path, record: FinalRecord, images: Images, test: TestData) -> float:
+    def _top1(self, folder: Path, record: FinalRecord, test: TestData) -> float:
         arch = next(c.arch for c in self.contestants if c.name == record.name)
         network = build_contestant(Job(0, (record.name,), record.seed, arch), self.data.num_classes)
         load_weights(folder / WEIGHTS, network)
-        return top1_on(network, images, test.labels, default_device())
+        return top1_on(network, test.images, test.labels, default_device())
 
 
 def full_recipe(data: ImageData, source: str | None, epochs: int | None) -> Recipe:
