@@ -1,31 +1,44 @@
-"""Trainings per hour of one GPU with 1, 2, 4, 8 at a time; needs neither Ray nor a network connection.
+"""Training on one GPU: loops side by side, and trainings per hour with several at a time. Needs no Ray, no network.
 
-    python -m benchmarks.gpu_throughput [--device cuda] [--data path/to/cifar10] [--networks ...]
+    python -m benchmarks.gpu_throughput [--device cuda] [--data path/to/cifar10] [--parts loops together]
 
-Each training at a time is a process of its own on the same device, as in a search with `--gpus-per-trial 1/n`. They
-start together after a warm-up, and images are counted over the time until the last one ends. Without `--data` the
-images are made up, which changes accuracies, not speed. Runs on `--device cpu` too, with one thread per process.
+loops: images per second of an epoch, training only, in turn: the loop of bsconv 0.4.0 (`seed`, with four processes that
+transform images; left out without `bsconv`), ours with the kernels of each step started one by one (`plain`), and
+with recorded steps (`recorded`, the default on GPUs). together: each training at a time is a process of its own on
+the same device, as in a search with `--gpus-per-trial 1/n`. They start together after a warm-up, and images are counted
+over the time until the last one ends; whether a CUDA MPS daemon serves them is noted. Without `--data` the images are
+made up, which changes accuracies, not speed. Runs on `--device cpu` too, with one thread per process.
 """
 
 import argparse
+import importlib.util
 import json
+import os
+import statistics
 import time
+from collections.abc import Callable
+from functools import cache
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
+from benchmarks.training_throughput import part_of
 from benchmarks.worker_memory import made_up
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.models import get_model
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.train.loop import train
-from bsconv_nas.train.placement import TensorData, shared_tensor
+from bsconv_nas.train.placement import TensorData, place
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import Recipe, default_recipe
+from bsconv_nas.train.step import PlainStep, RecordedStep, Step
 
+PARTS = ("loops", "together")
 NETWORKS = ("cifar_mobilenetv1_w1d4_bsconvu", "cifar_resnet20_bsconvu", "cifar_mobilenetv2_w1d4_bsconvs_p1d6")
 
 
@@ -44,12 +57,10 @@ def one_training(
 ) -> dict[str, float]:
     """In a process of its own: warm up, wait for the others, train."""
     torch.set_num_threads(1)
-    data = images_of(source, megabytes)
+    data, tensors = loaded(source, megabytes, device)
     recipe = recipe_of(data, device, epochs)
-    arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
-    tensors = TensorData(*(shared_tensor(array).to(device) for array in arrays))
-    few = recipe.batch_size
-    warm = TensorData(*(tensor[:few] for tensor in (tensors.train_images, tensors.train_labels)), *arrays_of(tensors))
+    few = 8 * recipe.batch_size
+    warm = TensorData(tensors.train_images[:few], tensors.train_labels[:few], *few_of(tensors))
     list(train(get_model(name, 10), warm, recipe.model_copy(update={"epochs": 1}), seed))
     barrier.wait()
     begin = time.time()
@@ -58,18 +69,17 @@ def one_training(
     return {"begin": begin, "end": time.time(), "top1": results[-1].top1, "peak_mb": peak}
 
 
-def arrays_of(data: TensorData) -> tuple[torch.Tensor, torch.Tensor]:
-    """A little validation data for the warm-up."""
-    return data.val_images[:64], data.val_labels[:64]
+@cache
+def loaded(source: str | None, megabytes: int, device: str) -> tuple[ImageData, TensorData]:
+    """The images, read and placed once in each process."""
+    data = images_of(source, megabytes)
+    return data, placed(data, device)
 
 
-def together(name: str, count: int, given: argparse.Namespace) -> dict[str, Any]:
-    """`count` trainings of one network at a time."""
-    spawn = get_context("spawn")
-    with spawn.Manager() as manager, spawn.Pool(count) as pool:
-        barrier: Any = manager.Barrier(count)
-        common = (name, given.data, given.megabytes, given.device, given.epochs, barrier)
-        found = pool.starmap(one_training, [(*common, seed) for seed in range(count)], chunksize=1)
+def together(pool: Pool, barrier: Barrier, name: str, count: int, given: argparse.Namespace) -> dict[str, Any]:
+    """`count` trainings of one network at a time: the barrier holds each in a process of its own."""
+    common = (name, given.data, given.megabytes, given.device, given.epochs, barrier)
+    found = pool.starmap(one_training, [(*common, seed) for seed in range(count)], chunksize=1)
     seconds = max(row["end"] for row in found) - min(row["begin"] for row in found)
     data = images_of(given.data, given.megabytes)
     recipe = recipe_of(data, given.device, given.epochs)
@@ -83,6 +93,82 @@ def together(name: str, count: int, given: argparse.Namespace) -> dict[str, Any]
     }
 
 
+def all_together(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """`together` for all networks and numbers, in the same processes."""
+    spawn = get_context("spawn")
+    table: dict[str, list[dict[str, Any]]] = {name: [] for name in given.networks}
+    with spawn.Manager() as manager, spawn.Pool(max(given.at_a_time)) as pool:
+        for name in given.networks:
+            for count in given.at_a_time:
+                barrier: Any = manager.Barrier(count)
+                table[name].append(together(pool, barrier, name, count, given))
+                print(name, json.dumps(table[name][-1]), flush=True)
+    return table
+
+
+def placed(data: ImageData, device: str) -> TensorData:
+    """All images on the device."""
+    return place((data.train_images, data.train_labels, data.val_images, data.val_labels), device)
+
+
+def few_of(data: TensorData) -> tuple[torch.Tensor, torch.Tensor]:
+    """A little validation data for the warm-up."""
+    return data.val_images[:64], data.val_labels[:64]
+
+
+def plain_step(network: torch.nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, device: torch.device) -> Step:
+    """A step that is never recorded."""
+    return PlainStep(network, optimizer, recipe)
+
+
+def recorded_step(network: torch.nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, device: torch.device) -> Step:
+    """A recorded step on GPUs."""
+    step = PlainStep(network, optimizer, recipe)
+    return RecordedStep(step) if device.type == "cuda" else step
+
+
+def our_rate(step: Callable[..., Step], name: str, data: ImageData, device: str, batch_size: int) -> float:
+    """Images per second of the second epoch: recordings are made in the first."""
+    tensors = placed(data, device)
+    recipe = recipe_of(data, device, 2).model_copy(update={"batch_size": batch_size})
+    few = TensorData(tensors.train_images, tensors.train_labels, *few_of(tensors))
+    with patch("bsconv_nas.train.loop.training_step", step):
+        *_, last = train(get_model(name, 10), few, recipe, 0)
+    return recipe.steps_per_epoch(len(data.train_images)) * recipe.batch_size / last.metrics["seconds"]
+
+
+def seed_rate(name: str, data: ImageData, device: str) -> float:
+    """The same of the loop of bsconv 0.4.0."""
+    from benchmarks.seed_loop import SeedTraining
+
+    training = SeedTraining(name, part_of(data, 2560), 0, device=device, workers=4)
+    training._pass(train=True)  # pyright: ignore[reportPrivateUsage]
+    begin = time.perf_counter()
+    training._pass(train=True)  # pyright: ignore[reportPrivateUsage]
+    return 2560 / (time.perf_counter() - begin)
+
+
+def loops(name: str, data: ImageData, device: str, repeats: int) -> dict[str, Any]:
+    """Median images per second of each loop, measured in turn, and pairwise ratios."""
+    ways: dict[str, Callable[[], float]] = {
+        "plain": lambda: our_rate(plain_step, name, data, device, 128),
+        "recorded": lambda: our_rate(recorded_step, name, data, device, 128),
+        "recorded_batch_512": lambda: our_rate(recorded_step, name, data, device, 512),
+    }
+    if importlib.util.find_spec("bsconv"):
+        ways["seed"] = lambda: seed_rate(name, data, device)
+    rates = {way: list[float]() for way in ways}
+    for _ in range(repeats):
+        for way, measure in ways.items():
+            rates[way].append(measure())
+    result: dict[str, Any] = {f"{way}_images_per_s": round(statistics.median(found)) for way, found in rates.items()}
+    for slow in ("plain", "seed"):
+        if slow in rates:
+            ratios = [fast / other for fast, other in zip(rates["recorded"], rates[slow], strict=True)]
+            result[f"recorded_over_{slow}"] = [round(ratio, 2) for ratio in ratios]
+    return result
+
+
 def hardware(device: str) -> str:
     """Name of the GPU, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
@@ -94,14 +180,23 @@ def main() -> None:
     parser.add_argument("--data", help="cifar10, or a folder of its images; made up where left out")
     parser.add_argument("--megabytes", type=int, default=150, help="of made-up images")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--images", type=int, default=12_800, help="of an epoch of the loops")
+    parser.add_argument("--repeats", type=int, default=5, help="of each loop")
     parser.add_argument("--at-a-time", nargs="*", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpu_throughput.json")
     given = parser.parse_args()
     result: dict[str, Any] = {"hardware": hardware(given.device), "epochs": given.epochs, **provenance()}
-    for name in given.networks:
-        result[name] = [together(name, count, given) for count in given.at_a_time]
-        print(name, json.dumps(result[name]), flush=True)
+    result["mps"] = "CUDA_MPS_PIPE_DIRECTORY" in os.environ
+    if "loops" in given.parts:
+        data = part_of(images_of(given.data, given.megabytes), given.images)
+        result["loops"] = {}
+        for name in given.networks:
+            result["loops"][name] = loops(name, data, given.device, given.repeats)
+            print(name, json.dumps(result["loops"][name]), flush=True)
+    if "together" in given.parts:
+        result["together"] = all_together(given)
     given.out.parent.mkdir(exist_ok=True)
     given.out.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -36,15 +36,21 @@ class PilImages(Dataset[tuple[torch.Tensor, int]]):
 
 
 class SeedTraining:
-    """A network and its optimizer; `epoch` trains and validates once."""
+    """A network and its optimizer; `epoch` trains and validates once. `workers` processes transform images."""
 
-    def __init__(self, name: str, data: ImageData, seed: int, rate: float = 0.1) -> None:
+    def __init__(
+        self, name: str, data: ImageData, seed: int, rate: float = 0.1, device: str = "cpu", workers: int = 0
+    ) -> None:
         torch.manual_seed(seed)
-        self.model = bsconv.pytorch.get_model(name, num_classes=data.num_classes)
+        self.device = device
+        self.model = bsconv.pytorch.get_model(name, num_classes=data.num_classes).to(device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=rate, momentum=0.9, weight_decay=1e-4)
         training = PilImages(data.train_images, data.train_labels, TRAINING)
         validation = PilImages(data.val_images, data.val_labels, transforms.ToTensor())
-        self.loaders = {True: DataLoader(training, BATCH, shuffle=True), False: DataLoader(validation, BATCH)}
+        self.loaders = {
+            True: DataLoader(training, BATCH, shuffle=True, num_workers=workers),
+            False: DataLoader(validation, BATCH, num_workers=workers),
+        }
 
     def epochs(self, count: int) -> Iterator[float]:
         """Accuracy after each epoch; the learning rate falls to a tenth for the last one."""
@@ -63,7 +69,8 @@ class SeedTraining:
         torch.set_grad_enabled(train)
         losses: list[float] = []
         accuracies: list[float] = []
-        for images, target in self.loaders[train]:
+        for batch in self.loaders[train]:
+            images, target = (tensor.to(self.device) for tensor in batch)
             output = self.model(images)
             loss = CrossEntropyLoss()(output, target)
             if hasattr(self.model, "reg_loss"):

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from bsconv_nas.models import get_model
 from bsconv_nas.nn.bsconv import orthonormal_loss
 from bsconv_nas.train.allocator import keep_freed_memory
-from bsconv_nas.train.augment import as_input, crop_and_flip
+from bsconv_nas.train.augment import as_input, crop_and_flip, draw_shifts
 from bsconv_nas.train.precision import forward_pass
 from bsconv_nas.train.recipe import Precision
 
@@ -58,7 +58,9 @@ def _step(network: nn.Module, precision: Precision) -> dict[str, float]:
     images = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
     labels = torch.randint(0, 10, (BATCH,))
     marks = [time.process_time()]
-    batch = as_input(crop_and_flip(images, 4, True, torch.Generator().manual_seed(0)))
+    batch = as_input(
+        crop_and_flip(images, draw_shifts(len(images), 4, True, torch.Generator().manual_seed(0)), 4, True)
+    )
     marks.append(time.process_time())
     with forward_pass(torch.device("cpu"), precision):
         loss = cross_entropy(network(batch).float(), labels)

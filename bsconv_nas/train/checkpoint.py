@@ -9,11 +9,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from bsconv_nas.errors import ArchError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.files import canonical_json, write_atomic
+from bsconv_nas.train.average import WeightAverage
 
 SCHEMA_VERSION = 1
 
@@ -32,12 +32,12 @@ class TrainingState:
 
     network: nn.Module
     optimizer: torch.optim.SGD
-    average: AveragedModel | None = None
+    average: WeightAverage | None = None
 
     @property
     def evaluated(self) -> nn.Module:
         """The network that results are about."""
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else self.average.network
 
 
 def save_checkpoint(path: Path, key: str, state: TrainingState, results: list[EpochResult]) -> None:
@@ -52,7 +52,7 @@ def save_checkpoint(path: Path, key: str, state: TrainingState, results: list[Ep
         if momentum is not None:
             tensors[f"momentum.{name}"] = momentum
     if state.average is not None:
-        tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in state.average.network.state_dict().items()}
     rows = [[r.epoch, r.epochs, r.top1, r.metrics] for r in results]
     # Not worth waiting for the disk after every epoch: a checkpoint damaged by a power cut is noticed and left out.
     _write(path, tensors, {"key": key, "results": canonical_json(rows)}, durable=False)
@@ -90,7 +90,7 @@ def restore(checkpoint: Checkpoint, state: TrainingState) -> None:
             restored = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(momenta[name])
             state.optimizer.state[parameter]["momentum_buffer"] = restored
     if state.average is not None:
-        state.average.load_state_dict(_part(checkpoint, "average."))
+        state.average.network.load_state_dict(_part(checkpoint, "average."))
 
 
 def _part(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from bsconv_nas.train.augment import as_input, crop_and_flip, resized_crops, training_batches
+from bsconv_nas.train.augment import (
+    as_input,
+    crop_and_flip,
+    draw_crops,
+    draw_shifts,
+    resized_crops,
+    training_batches,
+)
 from bsconv_nas.train.recipe import Recipe
 
 
@@ -33,14 +40,15 @@ def one_by_one(batch: Tensor, padding: int, flip: bool, generator: torch.Generat
 def test_crop_and_flip_as_one_by_one(padding: int, flip: bool) -> None:
     for seed in range(5):
         batch = images()
-        found = crop_and_flip(batch, padding, flip, torch.Generator().manual_seed(seed))
+        shifts = draw_shifts(len(batch), padding, flip, torch.Generator().manual_seed(seed))
+        found = crop_and_flip(batch, shifts, padding, flip)
         assert torch.equal(found, one_by_one(batch, padding, flip, torch.Generator().manual_seed(seed)))
 
 
 def test_every_shift_and_both_sides_occur() -> None:
     batch = torch.zeros(2000, 5, 5, 1, dtype=torch.uint8)
     batch[:, 2, 1] = 1
-    found = crop_and_flip(batch, 1, True, torch.Generator().manual_seed(0))
+    found = crop_and_flip(batch, draw_shifts(2000, 1, True, torch.Generator().manual_seed(0)), 1, True)
     places = found.nonzero()[:, 1:3].unique(dim=0).tolist()
     assert sorted(places) == [[y, x] for y in (1, 2, 3) for x in range(5)]
 
@@ -48,7 +56,7 @@ def test_every_shift_and_both_sides_occur() -> None:
 def test_images_are_not_written_to() -> None:
     batch = images()
     before = batch.clone()
-    crop_and_flip(batch, 2, True, torch.Generator().manual_seed(0))
+    crop_and_flip(batch, draw_shifts(len(batch), 2, True, torch.Generator().manual_seed(0)), 2, True)
     assert torch.equal(batch, before)
 
 
@@ -104,7 +112,7 @@ def ramp(count: int, size: int) -> Tensor:
 
 def test_resized_crops_show_parts_of_the_promised_size_and_shape() -> None:
     size = 32
-    found = resized_crops(ramp(2000, size), 0.35, True, torch.Generator().manual_seed(0))
+    found = resized_crops(ramp(2000, size), draw_crops(2000, 0.35, True, torch.Generator().manual_seed(0)))
     assert found.is_contiguous(memory_format=torch.channels_last)
     inner = found[:, :, 1:-1, 1:-1]  # at the border of the image, half a pixel is repeated
     step = (size - 1) / (size - 3)
@@ -127,7 +135,7 @@ def test_resized_crops_show_parts_of_the_promised_size_and_shape() -> None:
 
 def test_the_whole_image_comes_back_as_it_was() -> None:
     batch = torch.rand(3, 3, 9, 12)
-    torch.testing.assert_close(resized_crops(batch, 1.0, False, torch.Generator().manual_seed(0)), batch)
+    torch.testing.assert_close(resized_crops(batch, draw_crops(3, 1.0, False, torch.Generator().manual_seed(0))), batch)
 
 
 def test_large_images_are_cut_and_stretched_alike_in_each_run() -> None:

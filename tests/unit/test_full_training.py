@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from bsconv_nas.data import ImageData, TestData, load_search_data, load_test_data
 from bsconv_nas.errors import UsageError
@@ -15,8 +16,8 @@ from bsconv_nas.intervals import binomial_interval
 from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.profile import ModelProfiler
 from bsconv_nas.train import full
+from bsconv_nas.train.average import WeightAverage
 from bsconv_nas.train.full import FullTraining, finished_result
-from bsconv_nas.train.loop import _update_average  # pyright: ignore[reportPrivateUsage]
 from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
 
 RECIPE = Recipe(epochs=3, train_fraction=0.3, ema=0.9, flip=False, crop_padding=1, batch_size=32, learning_rate=0.05)
@@ -142,11 +143,18 @@ def test_cost_table_is_what_profiles_say(name: str) -> None:
 
 def test_averaged_weights_soon_forget_the_first_ones() -> None:
     # With a fixed share of 0.998 the average of 50 updates would still be nine tenths of where it began.
-    average, value = [torch.zeros(3), torch.tensor(0)], [torch.ones(3), torch.tensor(7)]
-    for updates in range(50):
-        _update_average(0.998, average, value, torch.tensor(updates))
-    assert torch.allclose(average[0], value[0], atol=1e-4)
-    assert average[1] == 7
+    network = nn.BatchNorm1d(3)
+    average = WeightAverage(network, 0.998)
+    torch.nn.init.constant_(network.weight, 5)
+    network.num_batches_tracked.fill_(7)  # type: ignore[operator]
+    for step in range(50):
+        average.update(step)
+    assert isinstance(average.network, nn.BatchNorm1d)
+    torch.testing.assert_close(average.network.weight, network.weight)
+    assert average.network.num_batches_tracked == 7
+    torch.nn.init.constant_(network.weight, 6)
+    average.update(50)
+    torch.testing.assert_close(average.network.weight, torch.full((3,), 5 + 10 / 60))
 
 
 def test_modern_recipe_learns_within_few_epochs(digits: ImageData, tmp_path: Path) -> None:
