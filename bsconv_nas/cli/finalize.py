@@ -27,6 +27,14 @@ def finalize(
         str | None,
         typer.Option(metavar="STUDY", help="A random search on the same data, whose best network is compared too."),
     ] = None,
+    references: Annotated[
+        str,
+        typer.Option(
+            metavar="nearest|NAMES",
+            help="Hand-made networks to compare: the nearest under each budget, or all whose names fit patterns such as "
+            "'*resnet20*,*wrn16*'.",
+        ),
+    ] = "nearest",
     data: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="Where the study's images are now, if they moved.")
     ] = None,
@@ -39,8 +47,8 @@ def finalize(
 ) -> None:
     """Train the best networks fully with several seeds, beside references, then test them once; run again to continue.
 
-    The references are the hand-made BSConv network and the MobileNet of nearest MACs at or below each budget. The
-    table is also written to final/results.md, .csv and .json in the study's folder.
+    The references are, unless named, the hand-made BSConv network and the MobileNet of nearest MACs at or below each
+    budget. The table is also written to final/results.md, .csv and .json in the study's folder.
     """
     from bsconv_nas.final.contestants import choose, default_budgets
     from bsconv_nas.final.run import Final, check_data, full_recipe
@@ -62,7 +70,7 @@ def finalize(
     other = load_study(arm, directory, storage) if arm else None
     if other is not None:
         _check_arm(other, images.fingerprint)
-    contestants = choose(found, budgets, top, images.image_size, other)
+    contestants = choose(found, budgets, top, images.image_size, other, references)
     recipe = full_recipe(images, settings.data, epochs)
     final = Final(contestants, range(seeds), images, recipe, folder / "final")
     results = _run(final, settings, show=not as_json)

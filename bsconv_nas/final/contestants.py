@@ -1,15 +1,16 @@
 """Who is trained fully: the best of the front under each budget, the best of a random arm, the nearest references."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bsconv_nas.arch import ArchSpec
 from bsconv_nas.errors import StudyError, UsageError
-from bsconv_nas.final.nearest import NamedCost, nearest_references
+from bsconv_nas.final.nearest import NamedCost, named_references, nearest_references
 from bsconv_nas.study import Study, TrialRecord, front_of
 from bsconv_nas.units import format_amount
 
+NEAREST = "nearest"
 Kind = Literal["searched", "random", "reference"]
 
 
@@ -45,27 +46,34 @@ def default_budgets(study: Study) -> list[float]:
 
 
 def choose(
-    study: Study, budgets: Sequence[float], top: int, image_size: tuple[int, int], arm: Study | None = None
+    study: Study,
+    budgets: Sequence[float],
+    top: int,
+    image_size: tuple[int, int],
+    arm: Study | None = None,
+    references: str = NEAREST,
 ) -> list[Contestant]:
     """The contestants of all budgets, each network once: under the smallest budget that it is chosen for.
 
+    `references` is "nearest", or patterns of names: see `named_references`.
+
     Raises:
         StudyError: a study without networks; nothing of the front is within a budget.
-        UsageError: `top` or a budget below 1.
+        UsageError: `top` or a budget below 1; a pattern that no network fits.
     """
     if top < 1:
         raise UsageError(f"--top is {top}; allowed: at least 1")
     found: dict[str, Contestant] = {}
     for budget in sorted(budgets):
-        for contestant in _under(study, budget, top, image_size, arm):
+        for contestant in _under(study, budget, top, arm):
             found.setdefault(contestant.identity, contestant)
+    for budget, reference in _references(references, budgets, image_size, _classes(found.values())):
+        found.setdefault(reference.name, _of_reference(reference, budget))
     order: dict[Kind, int] = {"searched": 0, "random": 1, "reference": 2}
     return sorted(found.values(), key=lambda contestant: (order[contestant.kind], contestant.macs))
 
 
-def _under(
-    study: Study, budget: float, top: int, image_size: tuple[int, int], arm: Study | None
-) -> Iterator[Contestant]:
+def _under(study: Study, budget: float, top: int, arm: Study | None) -> Iterator[Contestant]:
     members = [record for record in study.front() if record.cost["macs"] <= budget]
     if not members:
         least = min((record.cost["macs"] for record in study.front()), default=0)
@@ -73,16 +81,22 @@ def _under(
             f"no network of the front of {study.name!r} is within {format_amount(budget)} MACs; "
             f"the smallest has {format_amount(least)}: choose another --at"
         )
-    classes = 0
     for record in members[-top:]:
-        contestant = _of_trial("searched", f"trial-{record.number}", record, budget)
-        assert contestant.arch is not None, "trials of a space of networks have one"
-        classes = contestant.arch.num_classes
-        yield contestant
+        yield _of_trial("searched", f"trial-{record.number}", record, budget)
     if arm is not None:
         yield from _best_of_arm(arm, len(study.records), budget)
-    for reference in nearest_references(budget, image_size, classes):
-        yield _of_reference(reference, budget)
+
+
+def _references(
+    references: str, budgets: Sequence[float], image_size: tuple[int, int], classes: int
+) -> Iterable[tuple[float, NamedCost]]:
+    if references != NEAREST:
+        return named_references(references, budgets, image_size, classes)
+    return [(budget, found) for budget in sorted(budgets) for found in nearest_references(budget, image_size, classes)]
+
+
+def _classes(contestants: Iterable[Contestant]) -> int:
+    return next(contestant.arch.num_classes for contestant in contestants if contestant.arch is not None)
 
 
 def _best_of_arm(arm: Study, trials: int, budget: float) -> Iterator[Contestant]:

@@ -1,12 +1,16 @@
-"""The hand-made networks to compare with: of nearest MACs at or below a budget, at the size of the images."""
+"""The hand-made networks to compare with: of nearest MACs at or below a budget, or all with certain names."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import NamedTuple
 
 import torch
 
+from bsconv_nas.errors import UsageError
 from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.units import format_amount
 
 _SMALL_IMAGE = 64
 _SLACK = 1.2  # costs at another image size are estimated to about this factor before they are measured
@@ -37,6 +41,36 @@ def nearest_references(budget: float, image_size: tuple[int, int], num_classes: 
     plain = {name: macs for name, macs in estimates.items() if "mobilenet" in name and "_bsconv" not in name}
     found = (_nearest(group, budget, image_size, num_classes) for group in (blueprint, plain))
     return [reference for reference in found if reference is not None]
+
+
+def named_references(
+    patterns: str, budgets: Sequence[float], image_size: tuple[int, int], num_classes: int
+) -> list[tuple[float, NamedCost]]:
+    """Every reference network within the largest budget whose name fits one of the comma-separated patterns.
+
+    Each comes with the smallest budget that it is within. Patterns are as in a shell, such as `*resnet20*,*wrn16*`.
+
+    Raises:
+        UsageError: a pattern fits no network within the budgets.
+    """
+    small = _usual_side(image_size) == 32
+    names = sorted(name for name in _estimates(small, image_size) if not any(d in name for d in _TOO_DEEP))
+    found: dict[str, tuple[float, NamedCost]] = {}
+    for pattern in patterns.split(","):
+        fitting = [name for name in names if fnmatchcase(name, pattern.strip())]
+        costs = [reference_cost(name, image_size, num_classes) for name in fitting]
+        within = {cost.name: (_budget_of(cost, budgets), cost) for cost in costs if cost.macs <= max(budgets)}
+        if not within:
+            raise UsageError(
+                f"--references: no network fits {pattern.strip()!r} within {format_amount(max(budgets))} MACs; "
+                "`bsconv-nas models list` shows their names and costs"
+            )
+        found |= within
+    return list(found.values())
+
+
+def _budget_of(cost: NamedCost, budgets: Sequence[float]) -> float:
+    return min(budget for budget in budgets if cost.macs <= budget)
 
 
 def _usual_side(image_size: tuple[int, int]) -> int:

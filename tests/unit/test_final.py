@@ -14,7 +14,7 @@ from bsconv_nas.engine import Verdict
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.final.contestants import Contestant, choose, default_budgets
-from bsconv_nas.final.nearest import nearest_references, reference_cost
+from bsconv_nas.final.nearest import named_references, nearest_references, reference_cost
 from bsconv_nas.final.queue import FinalQueue
 from bsconv_nas.final.records import WEIGHTS, best_weights, read_record, write_record
 from bsconv_nas.final.results import summarise
@@ -194,3 +194,18 @@ def test_a_study_without_results_or_of_points_has_no_contestants() -> None:
         choose(study, [100.0], 3, (8, 8))
     with pytest.raises(UsageError, match="--top"):
         choose(study, [100.0], 0, (8, 8))
+
+
+def test_references_by_name_come_with_their_smallest_budget() -> None:
+    found = named_references("*resnet20_bsconvs*, cifar_wrn16_1*", [4e6, 5e6, 6e6], (32, 32), 10)
+    assert {(budget, cost.name) for budget, cost in found} == {
+        (4e6, "cifar_resnet20_bsconvs_p1d8"),
+        (4e6, "cifar_preresnet20_bsconvs_p1d8"),
+        (5e6, "cifar_resnet20_bsconvs_p1d4"),
+        (5e6, "cifar_preresnet20_bsconvs_p1d4"),
+        (4e6, "cifar_wrn16_1_bsconvs_p1d4"),
+        (4e6, "cifar_wrn16_1_bsconvs_p1d8"),
+        (6e6, "cifar_wrn16_1_bsconvu"),
+    }
+    with pytest.raises(UsageError, match=r"no network fits 'efficientnet\*' within 5\.00M MACs"):
+        named_references("*resnet20*,efficientnet*", [5e6], (32, 32), 10)
