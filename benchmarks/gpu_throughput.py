@@ -189,16 +189,17 @@ def main() -> None:
     given = parser.parse_args()
     result: dict[str, Any] = {"hardware": hardware(given.device), "epochs": given.epochs, **provenance()}
     result["mps"] = "CUDA_MPS_PIPE_DIRECTORY" in os.environ
+    given.out.parent.mkdir(exist_ok=True)
     if "loops" in given.parts:
         data = part_of(images_of(given.data, given.megabytes), given.images)
         result["loops"] = {}
         for name in given.networks:
             result["loops"][name] = loops(name, data, given.device, given.repeats)
             print(name, json.dumps(result["loops"][name]), flush=True)
+            given.out.write_text(json.dumps(result, indent=1) + "\n")
     if "together" in given.parts:
         result["together"] = all_together(given)
-    given.out.parent.mkdir(exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+        given.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The fastest precision of a machine, and the context of a forward pass in it."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bsconv_nas.train.fast_activation import ClampInPlace
 from bsconv_nas.train.fast_average import GlobalAverage
 from bsconv_nas.train.fast_depthwise import Depthwise, Pair, is_slow
 from bsconv_nas.train.fast_norm import NarrowBatchNorm, is_narrow
+from bsconv_nas.train.gpu_depthwise import GpuDepthwise, compiles, is_depthwise
 from bsconv_nas.train.recipe import Precision
 
 
@@ -28,16 +29,57 @@ def fastest_precision(device: str) -> Precision:
 
 @contextmanager
 def forward_pass(device: torch.device, precision: Precision) -> Generator[None]:
-    """Within it products run in `precision`, and on CPUs gradients take the fast routes."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-        if device.type == "cpu":
-            with _FastRoutes():
-                yield
-        else:
-            yield
+    """Within it products run in `precision`, and layers that are slow on `device` take the fast routes."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"), _fast_routes(device):
+        yield
 
 
-class _FastRoutes(TorchFunctionMode):
+def _fast_routes(device: torch.device) -> AbstractContextManager[object]:
+    if device.type == "cpu":
+        return _CpuRoutes()
+    if device.type == "cuda" and compiles(device):
+        return _GpuRoutes()
+    return nullcontext()
+
+
+class _GpuRoutes(TorchFunctionMode):
+    """Sends depthwise convolutions through kernels that are not compiled for each shape anew."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        route = _gpu_conv2d if func is torch.conv2d else func
+        return route(*args, **(kwargs or {}))
+
+
+def _gpu_conv2d(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair | int = 1,
+    padding: Pair | int | str = 0,
+    dilation: Pair | int = 1,
+    groups: int = 1,
+) -> Tensor:
+    if bias is not None or isinstance(padding, str):
+        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
+    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
+    if not is_depthwise(images, weight, stride, padding, dilation, groups):
+        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
+    if torch.is_autocast_enabled("cuda"):
+        images = images.bfloat16()
+    return GpuDepthwise.apply(images, weight, stride[0], padding[0])  # type: ignore[return-value]
+
+
+def _pair(value: Pair | int) -> Pair:
+    return (value, value) if isinstance(value, int) else value
+
+
+class _CpuRoutes(TorchFunctionMode):
     """Sends layers whose stock gradients are slow on CPUs through ours, whatever network they are part of."""
 
     def __torch_function__(
@@ -55,12 +97,15 @@ def _conv2d(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Pair = (1, 1),
-    padding: Pair | str = (0, 0),
-    dilation: Pair = (1, 1),
+    stride: Pair | int = 1,
+    padding: Pair | int | str = 0,
+    dilation: Pair | int = 1,
     groups: int = 1,
 ) -> Tensor:
-    if bias is not None or isinstance(padding, str) or not is_slow(images, weight, stride, dilation, groups):
+    if bias is not None or isinstance(padding, str):
+        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
+    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
+    if not is_slow(images, weight, stride, dilation, groups):
         return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
     if torch.is_autocast_enabled("cpu"):
         images, weight = images.bfloat16(), weight.bfloat16()

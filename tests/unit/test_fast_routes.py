@@ -49,6 +49,21 @@ def test_depthwise(kernel: int | tuple[int, int], stride: int, size: tuple[int, 
     assert_same(lambda: nn.Conv2d(6, 6, kernel, stride, padding, groups=6, bias=False), images(5, 6, *size))
 
 
+class WithNumbers(nn.Module):
+    """A layer of somebody's own, which gives numbers where `nn.Conv2d` gives pairs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(6, 1, 3, 3))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return torch.conv2d(batch, self.weight, stride=2, padding=1, groups=6)
+
+
+def test_depthwise_by_numbers() -> None:
+    assert_same(WithNumbers, images(5, 6, 9, 12))
+
+
 @pytest.mark.parametrize("padding", [0, 1, 2])
 def test_depthwise_with_other_padding(padding: int) -> None:
     assert_same(lambda: nn.Conv2d(4, 4, 5, 2, padding, groups=4, bias=False), images(3, 4, 11, 10))

@@ -65,9 +65,11 @@ def trained(recorded: bool, precision: Precision, steps: int = 8) -> tuple[list[
 def test_a_replayed_step_does_what_a_plain_one_does(precision: Precision) -> None:
     losses, weights = trained(True, precision)
     expected_losses, expected_weights = trained(False, precision)
-    tolerance = 2e-2 if precision == "float32" else 5e-2
-    torch.testing.assert_close(losses, expected_losses, rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(weights, expected_weights, rtol=tolerance, atol=tolerance)
+    # Sums in another order each time, which training makes more of: weights are compared on the whole.
+    torch.testing.assert_close(losses, expected_losses, rtol=5e-2, atol=5e-2)
+    apart = sum(float((one - other).square().sum()) for one, other in zip(weights, expected_weights, strict=True))
+    size = sum(float(one.square().sum()) for one in weights)
+    assert apart < 1e-3 * size
     assert len(set(losses)) == len(losses)
 
 
@@ -129,11 +131,12 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts_and_memory_comes_back() -> 
 def test_memory_is_free_after_each_trial_also_a_stopped_one(digits: ImageData) -> None:
     evaluator = TrainingEvaluator(digits, Recipe(epochs=3, batch_size=32), device="cuda")
     held: list[int] = []
-    for number in range(4):
+    for number in range(5):
         running = evaluator.run(Job(number, (), number, ARCH))
         next(iter(running))
         if number % 2:
             list(running)
         running.close()  # type: ignore[attr-defined]
-        held.append(torch.cuda.memory_reserved())
-    assert max(held[1:]) <= held[0] + 2**22
+        held.append(torch.cuda.memory_allocated())
+    # The images stay on the GPU from the first trial on.
+    assert max(held[2:]) <= held[1] + 2**20
