@@ -1,13 +1,17 @@
 """Training on one GPU: loops side by side, and trainings per hour with several at a time. Needs no Ray, no network.
 
-    python -m benchmarks.gpu_throughput [--device cuda] [--data path/to/cifar10] [--parts loops together]
+    python -m benchmarks.gpu_throughput [--device cuda] [--data path/to/cifar10] [--parts steps loops together]
 
-loops: images per second of an epoch, training only, in turn: the loop of bsconv 0.4.0 (`seed`, with four processes that
-transform images; left out without `bsconv`), ours with the kernels of each step started one by one (`plain`), and
-with recorded steps (`recorded`, the default on GPUs). together: each training at a time is a process of its own on
-the same device, as in a search with `--gpus-per-trial 1/n`. They start together after a warm-up, and images are counted
-over the time until the last one ends; whether a CUDA MPS daemon serves them is noted. Without `--data` the images are
-made up, which changes accuracies, not speed. Runs on `--device cpu` too, with one thread per process.
+steps: milliseconds of a step, and seconds of the first five, for which a brief training waits: with the kernels of a
+step started one by one or recorded, depthwise convolutions by cuDNN or by ours.
+loops: images per second of an epoch, training only, in turn: the loop of bsconv 0.4.0 (`seed`, four processes transform
+images; left out without `bsconv`), ours with the kernels of each step started one by one (`plain`), and with recorded
+steps (`recorded`, the default on GPUs).
+together: each training at a time is a process of its own on the same device, as in a search with `--gpus-per-trial
+1/n`. They start together after a warm-up, and images are counted over the time until the last one ends; whether a CUDA
+MPS daemon serves them is noted.
+Without `--data` the images are made up, which changes accuracies, not speed. Runs on `--device cpu` too, with one
+thread per process.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
@@ -36,9 +41,9 @@ from bsconv_nas.train.loop import train
 from bsconv_nas.train.placement import TensorData, place
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import Recipe, default_recipe
-from bsconv_nas.train.step import PlainStep, RecordedStep, Step
+from bsconv_nas.train.step import PlainStep, RecordedStep, Step, make_optimizer
 
-PARTS = ("loops", "together")
+PARTS = ("steps", "loops", "together")
 NETWORKS = ("cifar_mobilenetv1_w1d4_bsconvu", "cifar_resnet20_bsconvu", "cifar_mobilenetv2_w1d4_bsconvs_p1d6")
 
 
@@ -127,6 +132,36 @@ def recorded_step(network: torch.nn.Module, optimizer: torch.optim.SGD, recipe: 
     return RecordedStep(step) if device.type == "cuda" else step
 
 
+def step_time(name: str, batch: int, device: torch.device, recorded: bool, own_depthwise: bool) -> dict[str, Any]:
+    """Milliseconds of a step, and seconds of the first five."""
+    network = get_model(name, 10).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recipe = Recipe(precision=fastest_precision(device.type))
+    make = recorded_step if recorded else plain_step
+    step = make(network, make_optimizer(network, recipe, device), recipe, device)
+    images = torch.rand(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (batch,), device=device)
+    with nullcontext() if own_depthwise else patch("bsconv_nas.train.precision.compiles", lambda _: False):
+        first = _seconds(step, images, labels, 5)
+        each = _seconds(step, images, labels, 60) / 60
+    ways = {"batch": batch, "recorded": recorded, "own_depthwise": own_depthwise}
+    return {**ways, "ms_per_step": round(1e3 * each, 3), "first_steps_s": round(first, 2)}
+
+
+def _seconds(step: Step, images: torch.Tensor, labels: torch.Tensor, count: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(count):
+        loss = step(images, labels)
+    loss.item()  # pyright: ignore[reportPossiblyUnboundVariable]
+    return time.perf_counter() - begin
+
+
+def steps(name: str, device: str) -> list[dict[str, Any]]:
+    """All ways to do a step, those of cuDNN first: each way compiles what it needs itself."""
+    where = torch.device(device)
+    ways = [(128, False, False), (128, True, False), (512, True, False), (128, True, True), (512, True, True)]
+    return [step_time(name, batch, where, recorded, own) for batch, recorded, own in ways]
+
+
 def our_rate(step: Callable[..., Step], name: str, data: ImageData, device: str, batch_size: int) -> float:
     """Images per second of the second epoch: recordings are made in the first."""
     tensors = placed(data, device)
@@ -190,6 +225,12 @@ def main() -> None:
     result: dict[str, Any] = {"hardware": hardware(given.device), "epochs": given.epochs, **provenance()}
     result["mps"] = "CUDA_MPS_PIPE_DIRECTORY" in os.environ
     given.out.parent.mkdir(exist_ok=True)
+    if "steps" in given.parts:
+        result["steps"] = {}
+        for name in given.networks:
+            result["steps"][name] = steps(name, given.device)
+            print(name, json.dumps(result["steps"][name]), flush=True)
+            given.out.write_text(json.dumps(result, indent=1) + "\n")
     if "loops" in given.parts:
         data = part_of(images_of(given.data, given.megabytes), given.images)
         result["loops"] = {}

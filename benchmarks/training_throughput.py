@@ -4,9 +4,9 @@
 
 pairs: images per CPU second of a whole epoch (training and, at a ninth of its images, validation), the two loops in
 turn, each in a process of its own with one thread. stages: shares of a step, and what of the measured peak of matrix
-products and of memory it reaches. data: augmentation alone. workers: two processes against one. accuracy: equal
-epochs of the same recipe from the same initial weights, several seeds, of the original loop and of ours in both
-precisions. Needs `bsconv==0.4.0`.
+products and of memory it reaches. data: augmentation alone. workers: two processes, or two threads, against one.
+accuracy: equal epochs of the same recipe from the same initial weights, several seeds, of the original loop and of ours
+in both precisions. Needs `bsconv==0.4.0`.
 """
 
 import argparse
@@ -87,9 +87,11 @@ LOOPS: dict[str, Callable[[str, ImageData, int, int], list[float]]] = {
 }
 
 
-def measured(loop: str, name: str, source: str, images: int, seed: int, epochs: int = 1) -> dict[str, float]:
+def measured(
+    loop: str, name: str, source: str, images: int, seed: int, epochs: int = 1, threads: int = 1
+) -> dict[str, float]:
     """In a process of one loop: accuracy, and images per second of CPU and of the clock."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     data = part_of(load_search_data(source), images)
     cpu, clock = time.process_time(), time.perf_counter()
     top1 = LOOPS[loop](name, data, seed, epochs)[-1]
@@ -130,13 +132,21 @@ def data_rate(source: str, images: int) -> float:
 
 
 def two_workers(one: Pool, other: Pool, name: str, source: str, images: int, repeats: int) -> Any:
-    """How many times the images per second of one worker two have."""
+    """How many times the images per second of one worker two have, and one with two threads."""
     ratios: list[float] = []
+    threads: list[float] = []
     for repeat in range(repeats):
-        alone = one.apply(measured, ("ours", name, source, images, repeat))["per_s"]
-        waiting = [pool.apply_async(measured, ("ours", name, source, images, repeat)) for pool in (one, other)]
+        job = ("ours", name, source, images, repeat)
+        alone = one.apply(measured, job)["per_s"]
+        threads.append(one.apply(measured, (*job, 1, 2))["per_s"] / alone)
+        waiting = [pool.apply_async(measured, job) for pool in (one, other)]
         ratios.append(sum(result.get()["per_s"] for result in waiting) / alone)
-    return {"median_ratio": round(statistics.median(ratios), 2), "ratios": [round(ratio, 2) for ratio in ratios]}
+    return {
+        "median_ratio": round(statistics.median(ratios), 2),
+        "ratios": [round(ratio, 2) for ratio in ratios],
+        "two_threads_median_ratio": round(statistics.median(threads), 2),
+        "two_threads_ratios": [round(ratio, 2) for ratio in threads],
+    }
 
 
 def accuracy(pools: Sequence[Pool], networks: tuple[str, ...], source: str, images: int, epochs: int, seeds: int):
