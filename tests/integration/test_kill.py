@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from bsconv_nas.api import search
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study import Study
+from tests.processes import Process, alive
 from tests.searches import LIMITS, Epochs, outcomes, table_space
 
 ROOT = Path(__file__).parents[2]
@@ -19,11 +21,13 @@ ROOT = Path(__file__).parents[2]
 DRIVER = """
 import os, pathlib, sys, time
 from bsconv_nas.api import search
+from tests.processes import descendants
 from tests.searches import LIMITS, Epochs, table_space
 folder, workers, trials, trial, epoch, number = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])
 driver = os.getpid()
 def on_epoch(job, now):
     if job.number == trial and now == epoch and number:
+        (folder / "descendants").write_text("".join(f"{p.number} {p.begin}\n" for p in descendants(driver)))
         os.kill(driver, number)
         time.sleep(5 if workers else 0)  # until the driver has noticed
 if __name__ == "__main__":
@@ -74,6 +78,19 @@ def test_a_killed_driver_with_workers_is_continued(tmp_path: Path) -> None:
     assert sorted(record.number for record in study.records) == list(range(8))
     assert {record.state for record in study.records} == {"complete"}
     assert set(kept) <= set(outcomes(study.records))
+    assert left_alive(tmp_path) == set()
+    assert not list((tmp_path / "checkpoints").iterdir()), "nobody of the killed search writes any more"
+
+
+def left_alive(folder: Path) -> set[Process]:
+    """Processes of Ray that a killed driver left, after a while that is long enough for them to notice."""
+    lines = (folder / "descendants").read_text().splitlines()
+    found = {Process(int(number), begin) for number, begin in map(str.split, lines)}
+    assert len(found) > 4, "two workers, and programs of Ray"
+    end = time.monotonic() + 120
+    while (found := alive(found)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
 
 
 @pytest.mark.parametrize(("workers", "number"), [(0, signal.SIGINT), (0, signal.SIGTERM), (2, signal.SIGTERM)])

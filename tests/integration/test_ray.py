@@ -5,6 +5,7 @@ import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -55,6 +56,20 @@ def left_over(folder: Path) -> set[str]:
     """Files beside the weights of front members."""
     files = {str(path.relative_to(folder)) for kind in ("checkpoints", "weights") for path in (folder / kind).glob("*")}
     return {name for name in files if not re.fullmatch(r"weights/trial-\d+.safetensors", name)}
+
+
+def test_tune_takes_a_kill_by_the_memory_monitor_for_a_death() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import OutOfMemoryError, RayActorError
+
+    from bsconv_nas.executors.ray_tune import _known_deaths
+
+    task = Mock()
+    with _known_deaths():
+        RayActorManager._actor_task_failed(Mock(), task, OutOfMemoryError("running low on memory"))
+    ((_, told),) = [call.args for call in task._on_error.call_args_list]
+    assert isinstance(told, RayActorError)
+    assert str(told) == "OutOfMemoryError: running low on memory"
 
 
 @pytest.mark.usefixtures("ray_session")
