@@ -28,9 +28,13 @@ def alive(processes: set[Process]) -> set[Process]:
 
 
 def trains(process: Process) -> bool:
-    """Whether it is a worker of Ray that holds an actor."""
-    command = _read(process.number, "cmdline")
-    return command.startswith("ray::") and not command.startswith("ray::IDLE")
+    """Whether it is a worker of Ray Tune."""
+    return _command(process).startswith("ray::") and "Trainable" in _command(process)
+
+
+def works(process: Process) -> bool:
+    """Whether it is a worker, or one of the two programs without which there are none."""
+    return trains(process) or Path(_command(process).split(" ")[0]).name in ("raylet", "gcs_server")
 
 
 def resident_mb(number: int) -> float:
@@ -55,6 +59,10 @@ def _running() -> dict[int, tuple[int, str]]:
         if fields and fields[0] != "Z":
             found[int(path.name)] = (int(fields[1]), fields[19])
     return found
+
+
+def _command(process: Process) -> str:
+    return _read(process.number, "cmdline").replace("\0", " ")
 
 
 def _read(number: int, name: str) -> str:

@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[2]
 WORKERS = 2
 EPOCH_SECONDS = 0.3
 BETWEEN = (1.0, 5.0)  # seconds from one kill to the next
-_FIRST = 30  # complete trials before anything is killed, and before memory is compared
 
 
 @dataclass
@@ -111,6 +110,7 @@ class Soak:
     def __init__(self, folder: Path, trials: int, rng: random.Random, cluster: Cluster | None) -> None:
         self.folder, self.trials, self.rng, self.cluster = folder, trials, rng, cluster
         self.story = Story()
+        self._first = trials // 8  # complete ones before anything is killed, and before memory is compared
         self._complete = set[int]()
         self._left = set[Process]()
 
@@ -133,14 +133,14 @@ class Soak:
                     return True
                 done = completed(self.folder)
                 self._look(process.pid, done)
-                if done >= _FIRST and self._kill(process, done):
+                if done >= self._first and self._kill(process, done):
                     return False
 
     def _look(self, number: int, done: int) -> None:
         if self.story.kills["driver"]:
             return
         now = round(resident_mb(number), 1), open_files(number)
-        if done < _FIRST:
+        if done < self._first:
             self.story.memory_mb, self.story.open_files = [now[0]], [now[1]]
         else:
             self.story.memory_mb[1:], self.story.open_files[1:] = [now[0]], [now[1]]
@@ -163,7 +163,7 @@ class Soak:
 
 def _after_a_while(processes: set[Process]) -> set[Process]:
     """What is still there of processes that are to end."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while (processes := alive(processes)) and time.monotonic() < end:
         time.sleep(0.2)
     return processes

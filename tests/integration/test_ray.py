@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,15 @@ class TestRay:
         assert states == {0: "complete", 1: "failed", 2: "complete"}
         (failed,) = [record for record in study.records if record.number == 1]
         assert (failed.reason or "").startswith("MemoryError")
+
+    def test_an_evaluator_that_prints_megabytes_floods_nobody(self, capfd: pytest.CaptureFixture[str]) -> None:
+        def on_epoch(job: Job, epoch: int) -> None:
+            for stream in (sys.stdout, sys.stderr):
+                stream.write("x" * 10_000_000 + "\n")
+
+        study = run_on_ray(Epochs(2, on_epoch), 4)
+        assert [record.state for record in study.records] == ["complete"] * 4
+        assert sum(map(len, capfd.readouterr())) < 100_000
 
     def test_running_trials_of_an_exhausted_space_are_finished(self) -> None:
         space = GeneSpace({"width": [1, 2, 3]}, lambda g: {"macs": float(g[0])})  # type: ignore[arg-type]
