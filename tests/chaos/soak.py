@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from tests.processes import Process, alive, descendants, open_files, resident_mb
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
-EPOCH_SECONDS = 0.3
-BETWEEN = (1.0, 5.0)  # seconds from one kill to the next
+EPOCH_SECONDS = 0.5
+BETWEEN = (3.0, 12.0)  # seconds from one kill to the next; a trial that dies again and again waits longer than that
 
 
 @dataclass
@@ -148,7 +148,7 @@ class Soak:
     def _kill(self, process: subprocess.Popen[bytes], done: int) -> bool:
         """Kill something; whether it was the driver."""
         chance = self.rng.random()
-        if chance < 0.25 and done >= self.trials * 2 // 3:
+        if chance < 0.4 and done >= self.trials * 2 // 3:
             self._left |= descendants(process.pid)
             process.kill()
             self.story.kills["driver"] += 1
@@ -184,7 +184,7 @@ def main() -> None:
     finally:
         if cluster:
             cluster.end()
-    print(json.dumps(asdict(story)))  # noqa: T201
+    print(json.dumps(vars(story)))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -22,13 +23,17 @@ ROOT = Path(__file__).parents[2]
 def test_a_soak_of_random_kills(tmp_path: Path, trials: int, options: list[str]) -> None:
     command = [sys.executable, "-m", "tests.chaos.soak", str(tmp_path / "study"), str(trials), "0", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=850, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    story = json.loads(done.stdout.splitlines()[-1])
-    assert sum(story["kills"].values()) >= trials // 24
+    # Not a pipe: programs of Ray inherit it, and some take a minute to end after their driver.
+    with TemporaryFile("w+") as output:
+        code = subprocess.call(command, stdout=output, stderr=output, cwd=ROOT, env=environment, timeout=850)
+        output.seek(0)
+        text = output.read()
+    assert code == 0, text
+    assert "(raylet)" not in text, "Ray's own paragraphs on each death"
+    story = json.loads(text.splitlines()[-1])
     assert story["left_over"] == 0, "programs of Ray that outlive their driver"
     if trials > 100:
-        assert story["kills"]["driver"] >= 1
+        assert story["kills"]["worker"] + story["kills"].get("node", 0) >= 8
         early, late = story["memory_mb"]
         assert late - early < 60
         early, late = story["open_files"]

@@ -94,7 +94,7 @@ def left_alive(folder: Path) -> set[Process]:
     """Processes that a killed driver left and that still work, after a while that is long enough to notice."""
     lines = (folder / "descendants").read_text().splitlines()
     found = {Process(int(number), begin) for number, begin in map(str.split, lines)}
-    assert len(found) == 4, "two workers and the two programs of Ray"
+    assert len(found) >= 3, "the two programs of Ray, and the worker that killed the driver"
     end = time.monotonic() + 120
     while (found := alive(found)) and time.monotonic() < end:
         time.sleep(0.2)

@@ -24,11 +24,8 @@ WORKERS = 2
 @pytest.fixture(scope="module")
 def ray_session() -> Generator[None]:
     """One Ray for all tests of this file: starting it takes seconds."""
-    import ray
+    from bsconv_nas.executors.ray_tune import ray  # after it has set Ray's environment
 
-    from bsconv_nas.executors import ray_tune
-
-    assert ray_tune
     ray.init(
         address="local",  # never a cluster that someone else runs on this machine
         num_cpus=WORKERS,
