@@ -9,12 +9,13 @@ from statistics import median
 from typing import Any
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.files import canonical_json, write_atomic
+from bsconv_nas.files import canonical_json, read_limited, write_atomic
 from bsconv_nas.operations import Operation
 
 LATENCY = "latency_ms"
 FILE = "latency.json"
 _SCHEMA_VERSION = 1
+_MOST_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class LatencyTable:
 def read_table(path: Path, space: str, threads: int) -> LatencyTable | None:
     """The table in a file; None where there is none of this space and number of threads, or it is damaged."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_limited(path, _MOST_BYTES))
         table = LatencyTable(
             space=str(data["space"]),
             processor=str(data["processor"]),
@@ -93,7 +94,7 @@ def read_table(path: Path, space: str, threads: int) -> LatencyTable | None:
             overhead_ms=float(data["overhead_ms"]),
             checks=tuple((float(predicted), float(measured)) for predicted, measured in data["checks"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     fits = (data.get("schema_version"), table.space, table.threads) == (_SCHEMA_VERSION, space, threads)
     return table if fits and table.checks else None

@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bsconv_nas.errors import UsageError
+from bsconv_nas.files import read_limited
 from bsconv_nas.units import did_you_mean
-
-_MAX_BYTES = 1_000_000
 
 
 class TomlModel(BaseModel):
@@ -27,15 +26,21 @@ def read_toml(path: Path, model: type[_Model]) -> _Model:
     Raises:
         UsageError: missing, too large, not TOML, an unknown key, or a value that is not allowed.
     """
+    return check_toml(load_toml(path), model, str(path))
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a file of at most 1 MB as plain data.
+
+    Raises:
+        UsageError: missing, too large, or not TOML.
+    """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path} is larger than {_MAX_BYTES} bytes; is it the right file?")
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_limited(path))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; check the path") from error
     except (ValueError, RecursionError) as error:  # ValueError: bad syntax, not UTF-8, over 4300 digits
         raise UsageError(f"{path} is not TOML: {error}") from error
-    return check_toml(data, model, str(path))
 
 
 def check_toml(data: dict[str, Any], model: type[_Model], where: str) -> _Model:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,9 @@ def table_top1(genotype: Genotype) -> float:
     return round(macs / (macs + 1000) + (0.01 if genotype[3] else 0), 6)
 
 
-def table_space() -> GeneSpace:
-    """60 networks of 160 to 5860 MACs; 58 of them within `LIMITS`."""
-    return GeneSpace(GENES, table_cost, name="table")
+def table_space(widths: Sequence[int] = GENES["width"]) -> GeneSpace:
+    """60 networks of 160 to 5860 MACs, 58 of them within `LIMITS`; other widths make more."""
+    return GeneSpace({**GENES, "width": list(widths)}, table_cost, name="table")
 
 
 def new_study(space: GeneSpace, folder: Path | None = None, **changes: Any) -> Study:

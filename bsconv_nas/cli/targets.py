@@ -1,6 +1,5 @@
 """What a verb's NETWORK argument may be: a trial, an architecture file, a reference or a torchvision network."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING
 from bsconv_nas.arch import ArchSpec
 from bsconv_nas.cli.choose import chosen_trial
 from bsconv_nas.errors import ArchError, StudyError, UsageError
+from bsconv_nas.files import read_limited
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
+from bsconv_nas.toml_files import load_toml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,11 +77,13 @@ def read_arch(path: Path) -> ArchSpec:
 
     Raises:
         ArchError: it cannot be read, or does not describe a network.
+        UsageError: it is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        return ArchSpec.from_json(text) if path.suffix == ".json" else ArchSpec.from_dict(tomllib.loads(text))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if path.suffix != ".json":
+            return ArchSpec.from_dict(load_toml(path))
+        return ArchSpec.from_json(read_limited(path))
+    except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ArchError(f"cannot read {path}: {reason}; expected an architecture as JSON or TOML") from error
     except ArchError as error:

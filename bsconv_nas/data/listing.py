@@ -46,7 +46,8 @@ def list_images(root: Path, part: str, labels: Mapping[str, int]) -> list[ImageF
 
     `labels` gives the class folders and their labels.
 
-    Folders reached by links are followed, once on each way down, so that loops of links end.
+    Links to folders are followed, and each folder is read once in each class, however many links lead there: loops
+    end, and folders that link to each other do not multiply.
 
     Raises:
         DataError: a class folder without any image, or one that cannot be read.
@@ -85,22 +86,27 @@ def labels_of(files: Sequence[ImageFile]) -> Labels:
     return np.fromiter((file.label for file in files), dtype=np.int64, count=len(files))
 
 
-def _walk(folder: Path, relative: str, label: int, above: frozenset[_Inode]) -> Iterator[ImageFile]:
-    try:
-        inode = _inode(os.stat(folder))
-        if inode in above:
-            return
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.startswith("."):
-                    continue
-                if os.path.splitext(name)[1].lower() in SUFFIXES and not _is_folder(entry):
-                    yield image_file(entry, f"{relative}/{name}", label)
-                elif _is_folder(entry):
-                    yield from _walk(folder / name, f"{relative}/{name}", label, above | {inode})
-    except OSError as error:
-        raise _cannot_list(folder, error) from error
+def _walk(top: Path, name: str, label: int, above: frozenset[_Inode]) -> Iterator[ImageFile]:
+    # No recursion: folders may be deeper than Python's stack. Sorted, so that of two ways to a folder always the same
+    # one is taken.
+    seen, waiting = set(above), [(top, name)]
+    while waiting:
+        folder, relative = waiting.pop()
+        try:
+            inode = _inode(os.stat(folder))
+            if inode in seen:
+                continue
+            seen.add(inode)
+            with os.scandir(folder) as entries:
+                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+        except OSError as error:
+            raise _cannot_list(folder, error) from error
+        for entry in shown:
+            path = f"{relative}/{entry.name}"
+            if _is_folder(entry):
+                waiting.append((folder / entry.name, path))
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                yield image_file(entry, path, label)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -20,10 +20,10 @@ _LONGEST_NOTE = 4000
 _SIGNS = (  # what Ray says of a dead worker, and what it means
     ("OutOfMemory", "out of memory: Ray ended it to protect the machine"),
     ("low on memory", "out of memory: Ray ended it to protect the machine"),
-    ("node died", "its node was lost"),
+    ("node has died", "its node was lost"),  # it did not answer for a while
     ("node was terminated", "its node was lost"),
-    ("node has been marked dead", "its node was lost"),
-    ("owner has died", "its node was lost"),
+    ("NodeDiedError", "its node was lost"),
+    ("temporarily unavailable", "contact with its node was lost"),  # what is said first of a node that is killed
 )
 _KILLED = "killed or crashed (out of memory?)"
 

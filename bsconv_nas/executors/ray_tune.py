@@ -28,6 +28,8 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Its paragraphs on standard output about each death: `Bridge` says in a line what became of the trial.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed|Raylet is terminated|killed due to the node running low",
     "RAY_worker_niceness": "0",  # at Ray's 15 workers starve beside whatever else runs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -40,6 +42,8 @@ for _name, _value in _ENVIRONMENT.items():
 
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
+from ray.air.execution._internal import actor_manager  # noqa: E402
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, WorkerCrashedError  # noqa: E402
 from ray.tune.experiment import Trial  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
@@ -91,7 +95,7 @@ class RayExecutor:
         try:
             self._check_resources()
             bridge = Bridge(search, self.max_retries)
-            with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch:
+            with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch, _known_deaths():
                 self._tuner(bridge, evaluator, scratch).fit()
             if bridge.error is not None:
                 raise bridge.error
@@ -161,6 +165,28 @@ def _own_sigterm() -> Generator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _known_deaths() -> Generator[None]:
+    """Within the block, Tune takes a worker that Ray's memory monitor killed for one that died.
+
+    By itself it ends the whole run with "Caught unexpected exception" (Ray 2.60): of what may become of a worker it
+    knows only `RayActorError`.
+    """
+    manager = actor_manager.RayActorManager
+    known = manager._actor_task_failed  # pyright: ignore[reportPrivateUsage]
+
+    def failed(self: actor_manager.RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, (OutOfMemoryError, NodeDiedError, WorkerCrashedError)):
+            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        known(self, tracked_actor_task, exception)
+
+    manager._actor_task_failed = failed  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield
+    finally:
+        manager._actor_task_failed = known  # pyright: ignore[reportPrivateUsage]
 
 
 class _JobSearcher(Searcher):

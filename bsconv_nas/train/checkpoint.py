@@ -67,7 +67,7 @@ def load_checkpoint(path: Path, key: str) -> Checkpoint | None:
                 return None
             results = [EpochResult(*row) for row in json.loads(metadata["results"])]
             return Checkpoint({name: stream.get_tensor(name) for name in stream.keys()}, results)  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

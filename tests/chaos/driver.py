@@ -12,6 +12,7 @@ from bsconv_nas.files import write_atomic
 from tests.searches import LIMITS, Epochs, table_space
 
 EPOCHS = 3
+_WIDTHS = range(1, 65)  # 768 networks
 
 
 class Trains(Epochs):
@@ -41,16 +42,15 @@ def live(
     address: str = "",
     on_open: Callable[[], None] | None = None,
 ) -> int:
-    """Search to the end, or until killed; the number of trials."""
+    """Search to the end, or until killed; the number of trials. For more than 50 the space is a larger one."""
+    space = table_space(_WIDTHS) if trials > 50 else table_space()
     if workers:
         from bsconv_nas.executors.ray_tune import RayExecutor
 
         executor = RayExecutor(workers, address=address or None, max_retries=20)
     else:
         executor = LocalExecutor()
-    study = search(
-        table_space(), Trains(seconds), LIMITS, sampler, trials, folder=folder, executor=executor, on_open=on_open
-    )
+    study = search(space, Trains(seconds), LIMITS, sampler, trials, folder=folder, executor=executor, on_open=on_open)
     return len(study.records)
 
 

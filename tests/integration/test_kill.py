@@ -4,27 +4,34 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
 from bsconv_nas.api import search
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study import Study
+from tests.processes import Process, alive
 from tests.searches import LIMITS, Epochs, outcomes, table_space
 
 ROOT = Path(__file__).parents[2]
 
-# argv: folder, workers, number of trials, trial and epoch to misbehave in, signal to itself (0: none)
+# argv: folder, workers, number of trials, trial and epoch to misbehave in, signals to itself
 DRIVER = """
 import os, pathlib, sys, time
 from bsconv_nas.api import search
+from tests.processes import descendants, works
 from tests.searches import LIMITS, Epochs, table_space
-folder, workers, trials, trial, epoch, number = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])
+folder, workers, trials, trial, epoch, *numbers = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])
 driver = os.getpid()
 def on_epoch(job, now):
-    if job.number == trial and now == epoch and number:
-        os.kill(driver, number)
+    if job.number == trial and now == epoch:
+        below = filter(works, descendants(driver))
+        (folder / "descendants").write_text("".join(f"{p.number} {p.begin}\\n" for p in below))
+        for number in numbers:
+            os.kill(driver, number)
         time.sleep(5 if workers else 0)  # until the driver has noticed
 if __name__ == "__main__":
     study = search(table_space(), Epochs(3, on_epoch), LIMITS, "tpe", trials, workers, folder=folder)
@@ -32,11 +39,16 @@ if __name__ == "__main__":
 """
 
 
-def drive(folder: Path, workers: int, trials: int, at: tuple[int, int] = (-1, 0), number: int = 0) -> tuple[int, str]:
-    command = [sys.executable, "-c", DRIVER, str(folder), *map(str, (workers, trials, *at, number))]
+def drive(folder: Path, workers: int, trials: int, at: tuple[int, int] = (-1, 0), *numbers: int) -> tuple[int, str]:
+    command = [sys.executable, "-c", DRIVER, str(folder), *map(str, (workers, trials, *at, *numbers))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200, check=False)
-    return done.returncode, done.stdout + done.stderr
+    # Not a pipe: programs of Ray inherit it, and some take a minute to end after their driver.
+    with TemporaryFile("w+") as output:
+        done = subprocess.run(
+            command, stdout=output, stderr=output, cwd=ROOT, env=environment, timeout=200, check=False
+        )
+        output.seek(0)
+        return done.returncode, output.read()
 
 
 def opened(folder: Path) -> Study:
@@ -74,6 +86,19 @@ def test_a_killed_driver_with_workers_is_continued(tmp_path: Path) -> None:
     assert sorted(record.number for record in study.records) == list(range(8))
     assert {record.state for record in study.records} == {"complete"}
     assert set(kept) <= set(outcomes(study.records))
+    assert left_alive(tmp_path) == set()
+    assert not list((tmp_path / "checkpoints").iterdir()), "nobody of the killed search writes any more"
+
+
+def left_alive(folder: Path) -> set[Process]:
+    """Processes that a killed driver left and that still work, after a while that is long enough to notice."""
+    lines = (folder / "descendants").read_text().splitlines()
+    found = {Process(int(number), begin) for number, begin in map(str.split, lines)}
+    assert len(found) >= 3, "the two programs of Ray, and the worker that killed the driver"
+    end = time.monotonic() + 120
+    while (found := alive(found)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
 
 
 @pytest.mark.parametrize(("workers", "number"), [(0, signal.SIGINT), (0, signal.SIGTERM), (2, signal.SIGTERM)])
@@ -83,6 +108,15 @@ def test_an_interrupted_search_ends_cleanly_and_is_resumable(tmp_path: Path, wor
     assert code == 0, output
     assert finished < 6
     assert running >= 1
+    code, output = drive(tmp_path, 0, 6)
+    assert (code, output.split()) == (0, ["6", "0"]), output
+
+
+def test_a_second_interrupt_ends_at_once_and_the_search_is_resumable(tmp_path: Path) -> None:
+    code, output = drive(tmp_path, 0, 6, (2, 2), signal.SIGINT, signal.SIGINT)
+    assert code == -signal.SIGINT
+    assert "KeyboardInterrupt" in output
+    assert (len(opened(tmp_path).records), opened(tmp_path).unfinished()) == (2, [2])
     code, output = drive(tmp_path, 0, 6)
     assert (code, output.split()) == (0, ["6", "0"]), output
 

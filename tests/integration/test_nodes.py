@@ -1,9 +1,12 @@
-"""Several raylets on this machine as the nodes of a cluster, of which one is lost."""
+"""Several raylets on this machine as the nodes of a cluster, of which one is lost and one joins."""
 
 import logging
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from bsconv_nas.api import search
 from bsconv_nas.evaluation import Job
 from bsconv_nas.study import Study
+from tests.processes import descendants
 from tests.searches import LIMITS, Epochs, Once, table_space
 
 ROOT = Path(__file__).parents[2]
@@ -49,10 +53,19 @@ class Nodes:
                 raise
             self._add(tries - 1, **given)
 
-    def lose(self, node_id: str) -> None:
+    def kill(self, node_id: str) -> None:
         """Kill a node at once, with all its processes."""
+        self.cluster.remove_node(self._find(node_id), allow_graceful=False)
+
+    def freeze(self, node_id: str) -> None:
+        """Stop all processes of a node, so that it answers no more: as a machine whose network fails."""
+        (raylet,) = self._find(node_id).all_processes["raylet"]
+        for number in (raylet.process.pid, *(below.number for below in descendants(raylet.process.pid))):
+            os.kill(number, signal.SIGSTOP)
+
+    def _find(self, node_id: str) -> Any:
         (node,) = [node for node in self.cluster.worker_nodes if node.node_id == node_id]
-        self.cluster.remove_node(node, allow_graceful=False)
+        return node
 
 
 @pytest.fixture
@@ -93,8 +106,11 @@ def all_complete(study: Study, trials: int) -> bool:
     return {record.number: record.state for record in study.records} == dict.fromkeys(range(trials), "complete")
 
 
+@pytest.mark.parametrize(
+    ("how", "reason"), [(Nodes.kill, "contact with its node was lost"), (Nodes.freeze, "its node was lost")]
+)
 def test_a_trial_of_a_lost_node_goes_on_from_its_checkpoint_on_another(
-    nodes: Nodes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    nodes: Nodes, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: Callable[[Nodes, str], None], reason: str
 ) -> None:
     nodes.join()
     nodes.join()
@@ -110,7 +126,7 @@ def test_a_trial_of_a_lost_node_goes_on_from_its_checkpoint_on_another(
 
     def lose() -> None:
         wait_until(lambda: arrived.exists() and arrived.read_text(), "trial 1 to come to its third epoch")
-        nodes.lose(arrived.read_text())
+        how(nodes, arrived.read_text())
 
     loser = threading.Thread(target=lose)
     loser.start()
@@ -124,5 +140,25 @@ def test_a_trial_of_a_lost_node_goes_on_from_its_checkpoint_on_another(
     lost = arrived.read_text()
     assert places[:2] == [lost, lost]
     assert places[2] == places[3] != lost
-    assert "trial 1: its worker died" in caplog.text
+    assert f"trial 1: its worker died ({reason}); trying again" in caplog.text
     assert not list((tmp_path / "study/checkpoints").iterdir())
+
+
+def test_a_node_that_joins_in_mid_search_is_used(nodes: Nodes, tmp_path: Path) -> None:
+    nodes.join()
+    wait_for_cores(1)
+    seen = tmp_path / "nodes"
+    seen.mkdir()
+
+    def on_epoch(job: Job, epoch: int) -> None:
+        (seen / node_here()).touch()
+        if job.number == 0:
+            wait_until(lambda: len(list(seen.iterdir())) == 2, "a trial on the other node")
+
+    # Ray starts nodes in the main thread only.
+    with ThreadPoolExecutor(1) as thread:
+        searching = thread.submit(search_on_ray, Epochs(2, on_epoch), 5, tmp_path / "study")
+        wait_until(lambda: list(seen.iterdir()) or searching.done(), "the first trial")
+        nodes.join()
+        study = searching.result()
+    assert all_complete(study, 5)

@@ -2,9 +2,11 @@
 
 import os
 import re
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,11 +24,8 @@ WORKERS = 2
 @pytest.fixture(scope="module")
 def ray_session() -> Generator[None]:
     """One Ray for all tests of this file: starting it takes seconds."""
-    import ray
+    from bsconv_nas.executors.ray_tune import ray  # after it has set Ray's environment
 
-    from bsconv_nas.executors import ray_tune
-
-    assert ray_tune
     ray.init(
         address="local",  # never a cluster that someone else runs on this machine
         num_cpus=WORKERS,
@@ -55,6 +54,20 @@ def left_over(folder: Path) -> set[str]:
     """Files beside the weights of front members."""
     files = {str(path.relative_to(folder)) for kind in ("checkpoints", "weights") for path in (folder / kind).glob("*")}
     return {name for name in files if not re.fullmatch(r"weights/trial-\d+.safetensors", name)}
+
+
+def test_tune_takes_a_kill_by_the_memory_monitor_for_a_death() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import OutOfMemoryError, RayActorError
+
+    from bsconv_nas.executors.ray_tune import _known_deaths
+
+    task = Mock()
+    with _known_deaths():
+        RayActorManager._actor_task_failed(Mock(), task, OutOfMemoryError("running low on memory"))
+    ((_, told),) = [call.args for call in task._on_error.call_args_list]
+    assert isinstance(told, RayActorError)
+    assert str(told) == "OutOfMemoryError: running low on memory"
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -183,6 +196,15 @@ class TestRay:
         assert states == {0: "complete", 1: "failed", 2: "complete"}
         (failed,) = [record for record in study.records if record.number == 1]
         assert (failed.reason or "").startswith("MemoryError")
+
+    def test_an_evaluator_that_prints_megabytes_floods_nobody(self, capfd: pytest.CaptureFixture[str]) -> None:
+        def on_epoch(job: Job, epoch: int) -> None:
+            for stream in (sys.stdout, sys.stderr):
+                stream.write("x" * 10_000_000 + "\n")
+
+        study = run_on_ray(Epochs(2, on_epoch), 4)
+        assert [record.state for record in study.records] == ["complete"] * 4
+        assert sum(map(len, capfd.readouterr())) < 100_000
 
     def test_running_trials_of_an_exhausted_space_are_finished(self) -> None:
         space = GeneSpace({"width": [1, 2, 3]}, lambda g: {"macs": float(g[0])})  # type: ignore[arg-type]

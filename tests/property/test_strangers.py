@@ -9,19 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bsconv_nas.arch import ArchSpec
+from bsconv_nas.cli.targets import read_arch
 from bsconv_nas.errors import ArchError, BsconvNasError, UsageError
-from bsconv_nas.space_file import SpaceFile
+from bsconv_nas.latency_table import read_table
 from bsconv_nas.study import Study
-from bsconv_nas.study.settings import StudyFile
 from bsconv_nas.study.storage import open_storage, sqlite_url
-from bsconv_nas.toml_files import read_toml
+from tests.property.readers import READERS, example_of, first_arch, holders
 from tests.searches import new_study, sampler_for, table_space
 
-ROOT = Path(__file__).parents[2]
+KEPT = sorted((Path(__file__).parents[1] / "data" / "strangers").glob("*/*"))
 Edit = Callable[[bytes], bytes]
 
 PLACES = st.floats(0, 1)
@@ -47,48 +48,32 @@ def edits(draw: st.DrawFn) -> Edit:
     return edit
 
 
-@cache
-def arch_text() -> str:
-    from bsconv_nas.arch_space import ArchSpace
-    from bsconv_nas.samplers.feasible import first_genotype
-    from bsconv_nas.space_file import find_space
-
-    space = ArchSpace(find_space("quick"), (8, 8), 10)
-    return space.decode(first_genotype(space)).to_json()
-
-
 @given(edits())
 @example(lambda data: b"[" * 100_000)
 @example(lambda data: b"1" * 5_000)
 @example(lambda data: data.replace(b":8", b":1e999"))
 @example(lambda data: data.replace(b":8", b":NaN"))
 def test_architectures(edit: Edit) -> None:
-    with suppress(ArchError):
-        arch = ArchSpec.from_json(edit(arch_text().encode()).decode("utf-8", "replace"))
-        assert ArchSpec.from_json(arch.to_json()) == arch
+    READERS["arch"](edit(first_arch().to_json().encode()))
 
 
 @given(st.lists(st.tuples(PLACES, VALUES), min_size=1, max_size=3))
 def test_architectures_with_other_values(changes: list[tuple[float, Any]]) -> None:
-    data = json.loads(arch_text())
+    data = first_arch().to_dict()
     for place, value in changes:
-        holders = _holders(data)
-        holder, key = holders[int(place * (len(holders) - 1))]
+        places = holders(data)
+        holder, key = places[int(place * (len(places) - 1))]
         holder[key] = value
     with suppress(ArchError):
         assert ArchSpec.from_dict(ArchSpec.from_dict(data).to_dict()).arch_id
 
 
-@given(edits(), st.sampled_from(["studies/digits-tour/study.toml", "search_spaces/cifar.toml"]))
-@example(lambda data: b"a=" + b"[" * 5_000, "search_spaces/cifar.toml")
-@example(lambda data: b"title = " + b"9" * 5_000, "studies/digits-tour/study.toml")
-@example(lambda data: b"\xff\xfe", "studies/digits-tour/study.toml")
+@given(edits(), st.sampled_from(["study", "space"]))
+@example(lambda data: b"a=" + b"[" * 5_000, "space")
+@example(lambda data: b"title = " + b"9" * 5_000, "study")
+@example(lambda data: b"\xff\xfe", "study")
 def test_toml_files(edit: Edit, name: str) -> None:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "file.toml"
-        path.write_bytes(edit((ROOT / name).read_bytes()))
-        with suppress(UsageError):
-            read_toml(path, StudyFile if name.endswith("study.toml") else SpaceFile)
+    READERS[name](edit(example_of(name)))
 
 
 @settings(max_examples=30)
@@ -97,18 +82,28 @@ def test_toml_files(edit: Edit, name: str) -> None:
 @example(lambda data: (2**40).to_bytes(8, "little") + data[8:])
 @example(lambda data: b"\x80\x04\x95" + data)  # a pickle
 def test_checkpoints_and_weights(edit: Edit) -> None:
-    from torch import nn
+    READERS["checkpoint"](edit(example_of("checkpoint")))
 
-    from bsconv_nas.train.checkpoint import load_checkpoint, load_weights, save_weights
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
-        network = nn.Linear(3, 2)
-        save_weights(path, network)
-        path.write_bytes(edit(path.read_bytes()))
-        with suppress(ArchError):
-            load_weights(path, network)
-        load_checkpoint(path, "key")
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_inputs_that_were_once_too_much(path: Path) -> None:
+    READERS[path.parent.name](path.read_bytes())
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.toml"])
+@pytest.mark.parametrize(
+    "text", [b"a=" + b"[" * 5_000, b"a = " + b"9" * 5_000, b"[" * 100_000, b"\xff", b" " * 1_000_001]
+)
+def test_architectures_named_on_the_command_line(tmp_path: Path, name: str, text: bytes) -> None:
+    (tmp_path / name).write_bytes(text)
+    with pytest.raises(UsageError):
+        read_arch(tmp_path / name)
+
+
+def test_latency_tables(tmp_path: Path) -> None:
+    for text in (b"[" * 100_000, b"9" * 5_000, b"\xff", b"{}"):
+        (tmp_path / "latency.json").write_bytes(text)
+        assert read_table(tmp_path / "latency.json", "space", 1) is None
 
 
 @cache
@@ -164,9 +159,3 @@ def test_databases_with_other_values(key: str, value: object) -> None:
             connection.execute(f"UPDATE {table} SET value_json = ? WHERE key = ?", (json.dumps(value), key))
 
     read_database(database(), change)
-
-
-def _holders(data: Any) -> list[tuple[Any, Any]]:
-    """Every place in plain data, as the container and the key."""
-    keys = list(data) if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else []
-    return [pair for key in keys for pair in [(data, key), *_holders(data[key])]]

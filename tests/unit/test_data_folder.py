@@ -1,5 +1,6 @@
 import builtins
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,70 @@ def test_links_are_followed_and_loops_end(root: Path, cache: Path, tmp_path: Pat
     (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "elsewhere")
     data = load_search_data(str(root), cache_dir=cache)
     assert np.bincount(np.concatenate([data.train_labels, data.val_labels])).tolist() == [10, 10, 3]
+
+
+def test_folders_that_link_to_each_other_do_not_multiply(root: Path, cache: Path):
+    make_folder(root, ("train", "test"), count=3)
+    names = [f"f{number}" for number in range(12)]  # 12! ways through them
+    for name in names:
+        (root / "train" / "cat" / name).mkdir()
+        for other in names:
+            (root / "train" / "cat" / name / f"to-{other}").symlink_to(root / "train" / "cat" / other)
+    save_image(root / "train" / "cat" / "f3" / "x.png", seed=70)
+    data = load_search_data(str(root), cache_dir=cache)
+    assert np.bincount(np.concatenate([data.train_labels, data.val_labels])).tolist() == [4, 3]
+
+
+def test_folders_may_be_deeper_than_a_stack(root: Path, cache: Path):
+    make_folder(root, ("train", "test"), count=3)
+    deep = root / "train" / "cat"
+    try:
+        for _ in range(15):
+            deep /= "/".join("d" * 100)
+            deep.mkdir(parents=True)
+        save_image(deep / "x.png", seed=70)
+        data = load_search_data(str(root), cache_dir=cache)
+    finally:  # too deep for Python's own `rmtree`, which cleans up after tests
+        subprocess.run(["rm", "-rf", root], check=True)
+    assert len(data.train_labels) + len(data.val_labels) == 7
+
+
+def test_a_path_longer_than_the_system_allows_is_an_error(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    make_folder(root)
+    monkeypatch.chdir(root / "train" / "cat")
+    for _ in range(17):
+        os.mkdir("d" * 250)
+        monkeypatch.chdir("d" * 250)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"cannot read the image folder .*: File name too long"):
+        load_search_data(str(root), cache_dir=cache)
+
+
+def test_the_longest_names_that_there_are(root: Path, cache: Path):
+    make_folder(root)
+    name = "\u00e9" * 127  # 254 bytes of the 255 that file systems allow
+    (root / "train" / "cat").rename(root / "train" / name)
+    (root / "test" / "cat").rename(root / "test" / name)
+    save_image(root / "train" / name / ("n" * 251 + ".png"), seed=70)
+    data = load_search_data(str(root), cache_dir=cache)
+    assert data.classes == ("dog", name)
+    assert len(data.train_labels) + len(data.val_labels) == 21
+    assert load_test_data(str(root), cache_dir=cache).classes == data.classes
+
+
+def test_a_thousand_classes(root: Path, cache: Path):
+    save_image(root.with_name("one.png"), size=(8, 8))
+    content = root.with_name("one.png").read_bytes()
+    for number in range(1000):
+        for part, count in (("train", 2), ("test", 1)):
+            folder = root / part / f"n{number:08d}"
+            folder.mkdir(parents=True)
+            for image in range(count):
+                (folder / f"{image}.png").write_bytes(content)
+    data = load_search_data(str(root), cache_dir=cache, image_size=8)
+    assert len(data.classes) == 1000
+    for labels in (data.train_labels, data.val_labels, load_test_data(str(root), cache_dir=cache, image_size=8).labels):
+        assert sorted(labels) == list(range(1000))
 
 
 def test_what_is_no_regular_file_is_never_opened(root: Path, cache: Path):

@@ -58,7 +58,18 @@ def test_in_time_nothing_is_left(tmp_path: Path) -> None:
         ("", "killed or crashed (out of memory?)"),
         ("The actor died unexpectedly before finishing this task.", "killed or crashed (out of memory?)"),
         ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low", "out of memory: Ray ended"),
-        ("The actor died because its node has died. Node Id: 1\nThe actor's node was terminated.", "its node was lost"),
+        (
+            "The actor died because its node has died. \n\tthe actor's node was terminated",
+            "its node was lost",
+        ),
+        (
+            "The actor is temporarily unavailable: RPC error",
+            "contact with its node",
+        ),
+        (
+            "The actor is dead because its worker process has died. killed by the OOM killer",
+            "killed or",
+        ),
         ("Traceback\n  File\nModuleNotFoundError: No module named 'x'\n", "ModuleNotFoundError: No module named 'x'"),
     ],
 )
