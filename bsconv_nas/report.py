@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from bsconv_nas.dashboard.arms import arm_beside
 from bsconv_nas.dashboard.details import front_choices, trial_details
 from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
 from bsconv_nas.figures import draw_front, draw_progress, front_data, progress_data
@@ -47,12 +48,17 @@ def write_report(source: StudySource, folder: Path) -> list[str]:
 def report_page(source: StudySource) -> str:
     """The whole page as one HTML text: style, program and data are inside, and nothing else is asked for.
 
+    With the study comes its random arm, if that is in the same directory.
+
     Raises:
         StudyError: the study is gone.
         StorageError: the study cannot be read.
     """
     source.refresh()
-    data = {"studies": [_study_data(source)]}
+    arm = arm_beside(source)
+    studies = [_study_data(one) for one in (source, arm) if one is not None]
+    studies[0]["arm"] = arm.folder.name if arm is not None else None
+    data = {"studies": studies}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return _page(text)
 

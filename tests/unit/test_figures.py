@@ -13,6 +13,7 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.figures import draw_front, draw_progress, front_data, progress_data
 from bsconv_nas.pareto import CostAxis, hypervolume
 from bsconv_nas.report import ASSETS, bundle, front_of, report_page, write_report
+from bsconv_nas.study.rows import Row
 
 LIMITS = {"macs": BUDGET}
 
@@ -100,3 +101,9 @@ def test_a_report_holds_the_front(source: StudySource, tmp_path: Path) -> None:
     data = json.loads((tmp_path / "front.json").read_text())
     assert [member["val_top1"] for member in data["front"]] == [row.top1 for row in front]
     assert all(member["arch"]["schema_version"] == 1 for member in data["front"])
+
+
+def test_the_page_knows_the_fields_of_a_row() -> None:
+    fields = re.search(r"FIELDS = \[(.*?)\]", (ASSETS / "store.js").read_text(), re.DOTALL)
+    assert fields is not None
+    assert tuple(re.findall(r'"(\w+)"', fields[1])) == Row._fields

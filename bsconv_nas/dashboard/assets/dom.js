@@ -20,6 +20,11 @@ function filled(node, attributes, children) {
   return node;
 }
 
+// Attributes of something that is no button and yet does something: by click, and by Enter from the keyboard.
+export function pressable(action) {
+  return { tabindex: 0, onclick: action, onkeydown: (event) => event.key === "Enter" && action(event) };
+}
+
 export function replace(node, ...children) {
   node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;

@@ -1,4 +1,4 @@
-// The top of the page: how the study stands, the main numbers, what runs now.
+// The top of the page: how the study stands, the main numbers, and what to say of it.
 
 import { byId, copyText, el, replace } from "./dom.js";
 import { amount, duration, percent } from "./format.js";
@@ -17,7 +17,6 @@ export function statusPanel(app) {
     byId("state").className = `pill ${state}`;
     drawNumbers(view);
     drawNotice(app, study, resume);
-    drawRunning(app, view);
   };
 }
 
@@ -79,27 +78,4 @@ function sentence(text) {
 
 function command(text) {
   return el("div", { class: "command" }, el("code", {}, text), el("button", { type: "button", onclick: (event) => copyText(text, event.currentTarget) }, "Copy"));
-}
-
-function drawRunning(app, { study }) {
-  const running = study.all().filter((row) => row.state === "running");
-  byId("running-card").hidden = !running.length || !app.source.live;
-  const typical = typicalSeconds(study);
-  replace(byId("running"), running.map((row) => {
-    const heard = study.heard.get(row.number) ?? 1000 * (row.started ?? 0);
-    const silent = (Date.now() - heard) / 1000;
-    const stale = study.standing.state !== "running" || silent > Math.max(120, 4 * typical);
-    const share = row.epochs ? row.epoch / row.epochs : 0;
-    const meter = el("span", { class: "meter" }, el("span", { class: "fill" }));
-    meter.firstChild.style.width = `${100 * share}%`;
-    const text = row.epoch ? `epoch ${row.epoch} of ${row.epochs}, ${percent(row.latest)}` : "first epoch";
-    return el("button", { type: "button", class: `run ${stale ? "stale" : ""}`, onclick: () => app.set({ selected: row.number }) },
-      el("b", {}, `Trial ${row.number}`), el("span", {}, `${amount(row.macs)} MACs, ${text}`), meter,
-      el("small", {}, stale ? `no news for ${duration(silent)}: ${study.standing.state === "running" ? "slow or stuck" : "waits for the search to continue"}` : `heard ${duration(Math.max(0, silent))} ago`));
-  }));
-}
-
-function typicalSeconds(study) {
-  const times = study.all().filter((row) => row.completed !== null && row.started !== null).map((row) => row.completed - row.started).sort((a, b) => a - b);
-  return times.length ? times[Math.floor(times.length / 2)] : 60;
 }
