@@ -52,6 +52,12 @@ export class App {
     this.set({ primary: key, selected: null, compared: null, budget: null, replay: null, overlays: overlays.slice(-MOST_OVERLAYS), ...patch });
   }
 
+  // Selects a trial, of an overlaid study by making that the main one.
+  select(study, number) {
+    if (study === this.study) this.set({ selected: number });
+    else this.setPrimary(study.key, { selected: number });
+  }
+
   // The key of the random search under the same conditions.
   armOf(key) {
     return this.list.find((study) => study.key === key)?.arm ?? null;

@@ -218,7 +218,7 @@ function accuracyText(row) {
 }
 
 function pick(app, point, shift) {
-  if (point.study) app.setPrimary(point.study.key, { selected: point.row.number });
+  if (point.study) app.select(point.study, point.row.number);
   else if (point.row) app.set(shift ? { compared: point.row.number } : { selected: point.row.number });
 }
 

@@ -51,12 +51,12 @@ export function hypervolume(front, axis, floor) {
 }
 
 // Hypervolume and best accuracy after each completed trial: [{count, time, volume, best, row}] where they changed.
-export function progress(rows, { budget, floor }) {
+// Studies that are compared share an axis: `others` are the rows of the other ones.
+export function progress(rows, { budget, floor, others = [] }) {
   const done = rows.filter((row) => row.completed !== null).sort(order);
-  const candidates = done.filter(isCandidate);
-  if (!candidates.length) return [];
-  const cheapest = Math.min(...extremes(candidates));
-  const axis = costAxis(cheapest, budget ?? Math.max(...extremes(candidates)));
+  if (!done.some(isCandidate)) return [];
+  const [cheapest, largest] = extremes([...rows, ...others].filter(isCandidate));
+  const axis = costAxis(cheapest, budget ?? largest);
   const begin = Math.min(...done.slice(0, 50).map((row) => row.started ?? row.completed));
   const steps = [];
   let front = [];

@@ -30,11 +30,11 @@ function facts({ facts: { data, image_size: size, classes, training, sampler, sp
   ].filter(Boolean).join("  ·  ");
 }
 
-function drawNumbers({ study, rows, front, best, budget }) {
+function drawNumbers({ study, rows, front, best, budget, overlays }) {
   const count = (state) => rows.filter((row) => row.state === state).length;
   const sum = (field) => rows.reduce((total, row) => total + row[field], 0);
   const ended = rows.filter((row) => row.completed !== null);
-  const steps = progress(rows, { budget, floor: study.floor });
+  const steps = progress(rows, { budget, floor: study.floor, others: overlays.flatMap((other) => other.rows) });
   const volume = steps.length ? steps[steps.length - 1].volume : null;
   const begin = rows.reduce((least, row) => Math.min(least, row.started ?? Infinity), Infinity);
   const end = ended.reduce((most, row) => Math.max(most, row.completed), 0);
