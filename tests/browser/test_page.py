@@ -306,6 +306,19 @@ def test_an_empty_study_and_a_deleted_one_are_sentences(watched: Watch, studies:
         assert page.locator("#trials tbody tr").count() == 1
 
 
+def test_a_study_without_any_accuracy_is_a_sentence(watched: Watch, studies: Path) -> None:
+    study = MadeUpStudy(studies / "first")
+    study.add(2, "FAIL")
+    with served(studies) as server:
+        watch = watched()
+        page = watch.open(server.link)
+        page.locator("#notice", has_text="2 failed, 0 stopped early").wait_for()
+        assert text(page, "#numbers .tile.main strong") == "\u2013"
+        page.locator("#trials tbody tr").first.click()
+        page.locator("#details .reason", has_text="not finite").wait_for()
+        watch.assert_clean(server.link)
+
+
 def test_a_study_that_comes_later_is_found(watched: Watch, studies: Path) -> None:
     StudyFile(schema_version=1, settings=SearchSettings()).write(studies / "recipe")
     with served(studies) as server:

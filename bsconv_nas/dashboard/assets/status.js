@@ -68,8 +68,14 @@ function standing(app, study, resume) {
   const parts = [];
   if (!study.rows.size) parts.push(el("p", {}, "No network has been proposed yet. This page fills itself as soon as the search stores its first trial."));
   else if (!study.all().some((row) => row.allowed)) parts.push(el("p", {}, "No network so far is within the limits."));
+  else if (study.ended && !study.all().some((row) => row.state === "complete")) parts.push(el("p", {}, withoutAccuracy(study)));
   if (study.standing.state === "interrupted" && app.source.live) parts.push(el("p", {}, "The search does not run. To continue it:"), command(resume));
   return parts;
+}
+
+function withoutAccuracy(study) {
+  const count = (state) => study.all().filter((row) => row.state === state).length;
+  return `No network has been trained to the end yet: ${count("failed")} failed, ${count("stopped")} stopped early. Click one below to see why.`;
 }
 
 function sentence(text) {
