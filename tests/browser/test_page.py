@@ -348,12 +348,18 @@ def test_nothing_is_cut_off(watched: Watch, studies: Path, width: int, scheme: s
 
 def test_the_report_works_from_disk(watched: Watch, studies: Path, tmp_path: Path) -> None:
     MadeUpStudy(studies / "first", asked=8).add(8)  # too few for importances, which are tested apart
+    MadeUpStudy(studies / "uniform", sampler="random", seed=1).add(4)
+    (studies / "first/final").mkdir()
+    (studies / "first/final/results.json").write_text(json.dumps(FINAL))
     source = StudySource(studies / "first")
     files = write_report(source, tmp_path / "report")
-    assert {"index.html", "front.json", "pareto.csv", "figures/front.svg", "figures/progress.pdf"} <= set(files)
+    assert {"index.html", "front.json", "pareto.csv", "figures/front.svg", "figures/final.pdf"} <= set(files)
     watch = watched()
     page = watch.open((tmp_path / "report/index.html").as_uri())
     assert text(page, "#live") == "Report"
+    page.locator("#picker", has_text="uniform (random arm)").wait_for()
+    page.locator("#volume-chart .line.series-1").wait_for(state="attached")
+    assert "75.00 ± 5.00 %" in text(page, "#final-table")
     assert text(page, '[data-group="front"] .count') == str(len(front_of(source)))
     page.locator("#details summary").wait_for()
     watch.assert_clean((tmp_path / "report").as_uri())
