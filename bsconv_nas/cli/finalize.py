@@ -36,8 +36,8 @@ def finalize(
         str,
         typer.Option(
             metavar="nearest|NAMES",
-            help="Hand-made networks to compare: the nearest under each budget, or all whose names fit patterns such as "
-            "'*resnet20*,*wrn16*'.",
+            help="Hand-made networks to compare: the nearest under each budget, or all whose names fit patterns such "
+            "as '*resnet20*,*wrn16*'.",
         ),
     ] = "nearest",
     data: Annotated[
