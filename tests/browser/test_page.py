@@ -157,6 +157,7 @@ def test_the_random_arm_is_laid_over_its_study(watched: Watch, studies: Path) ->
         page.locator("#picker", has_text="uniform (random arm)").wait_for()
         for chart in ("front", "volume", "best"):
             page.locator(f"#{chart}-chart .line.series-1").wait_for(state="attached")
+        assert page.locator(".key.series-1", has_text="uniform").count() == 2
         page.locator('[aria-label="Overlay uniform"]').click()
         page.locator("#volume-chart .line.series-1").wait_for(state="detached")
         page.locator("#picker button", has_text="uniform").first.click()

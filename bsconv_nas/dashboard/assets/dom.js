@@ -25,6 +25,11 @@ export function pressable(action) {
   return { tabindex: 0, onclick: action, onkeydown: (event) => event.key === "Enter" && action(event) };
 }
 
+// Keys of the studies that are laid over the main one, in the colours of their lines.
+export function overlayKeys(overlays) {
+  return overlays.map(({ study }, index) => el("span", { class: `key series-${index + 1}` }, study.facts.name));
+}
+
 export function replace(node, ...children) {
   node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;

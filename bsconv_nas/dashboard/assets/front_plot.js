@@ -1,7 +1,7 @@
 // The plot of accuracy versus MACs.
 
 import { Chart } from "./chart.js";
-import { el, svg, replace, byId } from "./dom.js";
+import { byId, el, overlayKeys, replace, svg } from "./dom.js";
 import { MACS_LABEL, amount, milliseconds, percent, shortAmount } from "./format.js";
 import { bestUnder, frontOf } from "./pareto.js";
 import { paddedDomain } from "./scale.js";
@@ -19,13 +19,12 @@ const GROUPS = [
   { id: "published", text: "published, full training (test)", shape: "square" },
 ];
 
-// What the horizontal axis can be: the label, and a value in words.
+// What the horizontal axis can be: the name of its limit, its label, and values in words.
 const COSTS = {
-  macs: { label: MACS_LABEL, name: "MACs", text: (value) => `${amount(value)}`, tick: shortAmount },
-  params: { label: "Parameters", name: "parameters", text: (value) => `${amount(value)} params`, tick: shortAmount },
-  latency: { label: "Latency (ms, batch 1, sum of measured operations)", name: "latency", text: milliseconds, tick: (value) => String(+value.toPrecision(3)) },
+  macs: { limit: "macs", label: MACS_LABEL, name: "MACs", text: amount, tick: shortAmount },
+  params: { limit: "params", label: "Parameters", name: "parameters", text: (value) => `${amount(value)} params`, tick: shortAmount },
+  latency: { limit: "latency_ms", label: "Latency (ms, batch 1, sum of measured operations)", name: "latency", text: milliseconds, tick: (value) => String(+value.toPrecision(3)) },
 };
-const LIMITS = { macs: "macs", params: "params", latency: "latency_ms" };
 
 export function frontPlot(app) {
   const chart = new Chart(byId("front-chart"), {
@@ -78,7 +77,7 @@ function costShown(app, rows) {
 function byCost(view, cost) {
   if (cost === "macs") return { ...view, cost };
   const front = frontOf(view.rows, cost);
-  const budget = view.study.facts.limits[LIMITS[cost]] ?? null;
+  const budget = view.study.facts.limits[COSTS[cost].limit] ?? null;
   const overlays = view.overlays.map((other) => ({ ...other, front: frontOf(other.rows, cost) }));
   return { ...view, cost, front, budget, overlays, best: bestUnder(front, budget, cost) };
 }
@@ -169,7 +168,7 @@ function xDomain({ budget, study, cost }, layers) {
   return paddedDomain([...points, budget, cost === "macs" ? study.budget : null], true, 0.05);
 }
 
-function drawLegend(app, { rows }, groups) {
+function drawLegend(app, { rows, overlays }, groups) {
   const items = GROUPS.filter((group) => groups[group.id].length || group.id === "front").map((group) => {
     const on = !app.state.hidden.has(group.id);
     const count = group.id === "published" ? "" : String(groups[group.id].length);
@@ -177,7 +176,7 @@ function drawLegend(app, { rows }, groups) {
     return el("button", { class: "legend-item", type: "button", "aria-pressed": String(on), onclick: toggle, "data-group": group.id },
       glyph(group), group.text, count && el("span", { class: "count" }, count));
   });
-  replace(byId("front-legend"), [...items, neverTrained(rows)]);
+  replace(byId("front-legend"), [...items, ...overlayKeys(overlays), neverTrained(rows)]);
 }
 
 // Proposals that were replaced before they were trained: they have a count and no accuracy, so no place in the plot.

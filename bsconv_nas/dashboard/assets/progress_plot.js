@@ -1,7 +1,7 @@
 // How the search came along: hypervolume, and the best network within the budget.
 
 import { Chart } from "./chart.js";
-import { byId, el } from "./dom.js";
+import { byId, el, overlayKeys, replace } from "./dom.js";
 import { duration, percent } from "./format.js";
 import { progress } from "./pareto.js";
 
@@ -19,6 +19,8 @@ export function progressPlots(app) {
       button.setAttribute("aria-pressed", String(button.dataset.axis === app.state.axis));
     }
     const all = [{ ...view, cls: "front" }, ...view.overlays.map((other, index) => ({ ...other, cls: `series-${index + 1}` }))];
+    byId("progress-legend").hidden = !view.overlays.length;
+    replace(byId("progress-legend"), [el("span", { class: "key front" }, view.study.facts.name), ...overlayKeys(view.overlays)]);
     const others = all.flatMap((one) => one.rows);
     const series = all.map((one) => ({ cls: one.cls, study: one.study, steps: progress(one.rows, { budget: view.budget, floor: view.study.floor, others }) }));
     draw(app, volume, series, "volume");
