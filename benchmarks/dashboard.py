@@ -1,15 +1,17 @@
 """How fast the dashboard is, and what it costs a search.
 
-    python -m benchmarks.dashboard [--trials 10000] [--repeats 5] [--search 24] [--out FILE.json]
+    python -m benchmarks.dashboard [--trials 10000] [--repeats 5] [--search 16 --pairs 2] [--out FILE.json]
 
 On a made-up study of so many trials, with a real Chromium: first paint and plot ready (from the start of navigation;
 the first of the repeats with a server that has read nothing yet), from a commit to the screen, bytes per update, and
 memory of the server. With `--search`, so many networks of the digits are searched by 2 workers with and without an
-open dashboard, in turns; what is compared is trials per second after the first completion.
+open dashboard, in turns; what is compared is trials per second after the first completion, of the same random networks
+each time. `--search 16 --pairs 2` are four searches of one and a half minutes each.
 """
 
 import argparse
 import json
+import os
 import re
 import shutil
 import statistics
@@ -116,18 +118,51 @@ def memory_mb(pid: int) -> float:
     return round(int(found[1]) / 1000, 1)
 
 
-def search_rate(browser: Browser, folder: Path, trials: int, watched: bool) -> float:
-    """Trials per second of a search with 2 workers, with or without a dashboard that is open."""
-    command = [*CLI, "search", "--trials", str(trials), "--workers", "2", "--dir", str(folder), "--study", "s", "-q"]
+def search_rate(browser: Browser, folder: Path, trials: int, watched: bool) -> dict[str, Any]:
+    """Trials per second of a search with 2 workers, with or without a dashboard that is open; its CPU time too."""
+    command = [*CLI, "search", "--trials", str(trials), "--sampler", "random", "--workers", "2", "--dir", str(folder)]
+    command += ["--study", "s", "-q"]
+    found: dict[str, Any] = {}
     if not watched:
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
     else:
-        with dashboard(folder) as (link, _):
-            browser.new_page().goto(link)
+        folder.mkdir(parents=True)
+        with dashboard(folder) as (link, pid):
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(link)
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            assert "locked" not in done.stderr
-    ended = [record.completed for record in load_study("s", folder).records if record.completed is not None]
-    return (len(ended) - 1) / (ended[-1] - ended[0]).total_seconds()
+            page.locator("#numbers", has_text=f"of {trials} trials ended").wait_for(timeout=60_000)
+            found["server_cpu_s"] = cpu_seconds(pid)
+            page.close()
+    assert "locked" not in done.stdout + done.stderr
+    records = load_study("s", folder).records
+    assert all(record.top1 is not None for record in records), "a failed trial costs no training"
+    ended = [record.completed for record in records if record.completed is not None]
+    found["trials_per_second"] = (len(ended) - 1) / (ended[-1] - ended[0]).total_seconds()
+    print(f"{'watched' if watched else 'alone':<8}", found, file=sys.stderr)
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def search_rates(browser: Browser, folder: Path, trials: int, pairs: int) -> dict[str, Any]:
+    """Searches alone and watched, in turns; the ratio of their rates."""
+    runs: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for pair in range(pairs):
+        for watched in (False, True) if pair % 2 == 0 else (True, False):
+            runs[watched].append(search_rate(browser, folder / f"search-{pair}-{watched}", trials, watched))
+    rates = {watched: [run["trials_per_second"] for run in of] for watched, of in runs.items()}
+    return {
+        "trials": trials,
+        "alone": rates[False],
+        "watched": rates[True],
+        "ratio": sum(rates[True]) / sum(rates[False]),
+        "server_cpu_s": [run["server_cpu_s"] for run in runs[True]],
+    }
 
 
 def main() -> None:
@@ -142,21 +177,13 @@ def main() -> None:
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
-        study = MadeUpStudy(Path(folder) / "pages" / "made-up", asked=arguments.trials)
-        study.add(arguments.trials)
-        found |= {"trials": arguments.trials, "page": page_times(browser, study, arguments.repeats)}
-        found["update_bytes"] = update_bytes(study)
-        rates: dict[bool, list[float]] = {False: [], True: []}
-        for pair in range(arguments.pairs if arguments.search else 0):
-            for watched in (False, True) if pair % 2 == 0 else (True, False):
-                place = Path(folder) / f"search-{pair}-{watched}"
-                rates[watched].append(search_rate(browser, place, arguments.search, watched))
+        if arguments.trials:
+            study = MadeUpStudy(Path(folder) / "pages" / "made-up", asked=arguments.trials)
+            study.add(arguments.trials)
+            found |= {"trials": arguments.trials, "page": page_times(browser, study, arguments.repeats)}
+            found["update_bytes"] = update_bytes(study)
         if arguments.search:
-            found["search"] = {
-                "alone": rates[False],
-                "watched": rates[True],
-                "ratio": sum(rates[True]) / sum(rates[False]),
-            }
+            found["search"] = search_rates(browser, Path(folder), arguments.search, arguments.pairs)
         browser.close()
     text = json.dumps(found, indent=1)
     print(text)

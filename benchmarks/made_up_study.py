@@ -6,6 +6,7 @@ The rows go straight into the tables of Optuna's schema, because adding 10 000 t
 import json
 import random
 import sqlite3
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,27 +33,35 @@ class MadeUpStudy:
         folder: where to make it; its name is the study's.
         asked: number of trials that `study.toml` says the search was asked for.
         seed: of networks and accuracies.
+        sampler: that `study.toml` names.
+        latency: whether networks have one, of 3 G MACs per second.
     """
 
-    def __init__(self, folder: Path, asked: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self, folder: Path, asked: int = 100, seed: int = 0, sampler: str = "known-cost", latency: bool = False
+    ) -> None:
         self.folder = folder
+        self.latency = latency
         self.space = ArchSpace(find_space("cifar"), (32, 32), len(CLASSES))
         self.rng = random.Random(seed)
         self.count = 0
         self.known: list[tuple[tuple[Any, ...], dict[str, float]]] = []
         limits = Limits({"macs": BUDGET})
-        _study_file(folder.name, asked).write(folder)
+        _study_file(folder.name, asked, sampler).write(folder)
         Study.open(open_storage(sqlite_url(folder / "study.db")), folder.name, self.space, limits, seed, {}, folder)
         self.genes = {
             gene.name: distribution_to_json(CategoricalDistribution(gene.choices)) for gene in self.space.genes
         }
 
-    def add(self, count: int, state: str = "COMPLETE") -> list[int]:
-        """Add trials of one state (COMPLETE, PRUNED, FAIL or RUNNING) in one transaction; their numbers."""
+    def add(self, count: int, state: str = "COMPLETE", silent: float = 0) -> list[int]:
+        """Add trials of one state (COMPLETE, PRUNED, FAIL or RUNNING) in one transaction; their numbers.
+
+        They come from workers of two hosts, which were last heard `silent` seconds ago.
+        """
         numbers = list(range(self.count, self.count + count))
         with sqlite3.connect(self.folder / "study.db", timeout=60) as connection:
             for number in numbers:
-                self._insert(connection, number, state)
+                self._insert(connection, number, state, time.time() - silent)
         connection.close()
         self.count += count
         return numbers
@@ -66,8 +75,10 @@ class MadeUpStudy:
             connection.execute(query, (_time(number + 1), trial_id))
         connection.close()
 
-    def _insert(self, connection: sqlite3.Connection, number: int, state: str) -> None:
+    def _insert(self, connection: sqlite3.Connection, number: int, state: str, heard: float) -> None:
         genotype, cost = self._network()
+        if self.latency:
+            cost = cost | {"latency_ms": cost["macs"] / 3e6}
         trial_id, arch = number + 1, self.space.decode(genotype)
         top1 = self._top1(cost["macs"])
         ended = None if state == "RUNNING" else _time(number + 1)
@@ -75,6 +86,7 @@ class MadeUpStudy:
             "INSERT INTO trials VALUES (?, ?, 1, ?, ?, ?)", (trial_id, number, state, _time(number), ended)
         )
         attributes: dict[str, Any] = {"arch": arch.to_dict(), "seed": number, "cost": cost, "identity": arch.arch_id}
+        attributes |= {"worker": [f"lab-{1 + number % 2} pid 41{number % 2:02}", round(heard, 1)]}
         attributes |= {"curve": _curve(top1, _EPOCHS if state == "COMPLETE" else 2)}
         if number % 3 == 0:
             attributes["avoided"] = {"over_limit": number % 5, "known": 1}
@@ -121,7 +133,7 @@ def _time(number: int) -> str:
     return str(_BEGIN + timedelta(seconds=15 * number, microseconds=number + 1))
 
 
-def _study_file(name: str, asked: int) -> StudyFile:
+def _study_file(name: str, asked: int, sampler: str) -> StudyFile:
     return StudyFile(
         schema_version=1,
         name=name,
@@ -133,7 +145,7 @@ def _study_file(name: str, asked: int) -> StudyFile:
             "classes": CLASSES,
             "train_images": 45000,
             "val_images": 5000,
-            "sampler": "known-cost",
+            "sampler": sampler,
             "training": {"epochs": _EPOCHS, "train_fraction": 0.1},
         },
     )

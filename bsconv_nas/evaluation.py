@@ -30,12 +30,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """The result after `epoch` of `epochs` epochs: accuracy in [0, 1] and other measurements by name."""
+    """The result after `epoch` of `epochs` epochs: accuracy in [0, 1] and other measurements by name.
+
+    `worker` names the process it comes from; executors set it, and results are equal whoever had them.
+    """
 
     epoch: int
     epochs: int
     top1: float
     metrics: dict[str, float] = field(default_factory=dict[str, float])
+    worker: str | None = field(default=None, compare=False)
 
     @property
     def final(self) -> bool:

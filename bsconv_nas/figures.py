@@ -14,7 +14,8 @@ from bsconv_nas.units import MACS_LABEL, format_amount
 FORMATS = (".svg", ".png", ".pdf")
 
 # Of the palette of Okabe and Ito, safe for colour-blind readers.
-_BLUE, _ORANGE, _PURPLE, _GREY = "#0072b2", "#c44e00", "#a2478b", "#8a94a3"
+_BLUE, _ORANGE, _PURPLE, _GOLD, _GREY = "#0072b2", "#c44e00", "#a2478b", "#b07c00", "#8a94a3"
+_KINDS = {"reference": "hand-made", "random": "best of a random search"}
 _STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -47,17 +48,21 @@ def front_data(title: str, limits: Mapping[str, float], rows: Iterable[Row]) -> 
     }
 
 
-def progress_data(limits: Mapping[str, float], rows: Iterable[Row], floor: float = 0.0) -> list[dict[str, Any]]:
+def progress_data(
+    limits: Mapping[str, float], rows: Iterable[Row], floor: float = 0.0, arm: Iterable[Row] = ()
+) -> list[dict[str, Any]]:
     """Hypervolume and best accuracy after each finished trial.
 
     `volume` is the share, from 0 to 1, of the area between `floor` and an accuracy of 1 and, on a logarithmic axis,
-    between the cheapest complete network and the MACs limit (without one: the largest complete network).
+    between the cheapest complete network and the MACs limit (without one: the largest complete network); with `arm`,
+    the rows of a study to compare with, the cheapest and largest of both.
     """
-    done = sorted((row for row in rows if row.completed is not None), key=lambda row: (row.completed, row.number))
-    costs = [row.macs for row in done if row.top1 is not None and row.allowed]
+    rows = list(rows)
+    costs = [row.macs for row in (*rows, *arm) if row.top1 is not None and row.allowed]
     if not costs:
         return []
     axis = CostAxis(min(costs), limits.get("macs", max(costs)))
+    done = sorted((row for row in rows if row.completed is not None), key=lambda row: (row.completed, row.number))
     front: list[Row] = []
     steps: list[dict[str, Any]] = []
     for count, row in enumerate(done, 1):
@@ -69,6 +74,16 @@ def progress_data(limits: Mapping[str, float], rows: Iterable[Row], floor: float
     return steps
 
 
+def final_data(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Points of the full trainings by kind (searched, random, reference), from what `results.json` holds."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in results["rows"]:
+        low, high = row["interval"]
+        point = {"name": row["name"], "macs": row["macs"], "top1": row["mean"], "low": low, "high": high}
+        found.setdefault(row["kind"], []).append(point)
+    return found
+
+
 def draw_front(data: Mapping[str, Any], path: Path) -> None:
     """Draw `front_data` to a file; its suffix says the format.
 
@@ -78,35 +93,62 @@ def draw_front(data: Mapping[str, Any], path: Path) -> None:
     with _figure(path) as figure:
         axes = figure.add_subplot()
         _scatter(axes, data["dominated"], "dominated", marker="o", color=_GREY, s=14, alpha=0.55, linewidths=0)
-        _scatter(axes, data["stopped"], "stopped early", marker="v", facecolors="none", edgecolors="#b07c00", s=20)
+        _scatter(axes, data["stopped"], "stopped early", marker="v", facecolors="none", edgecolors=_GOLD, s=20)
         _draw_front_line(axes, data)
         if data["budget"] is not None:
             axes.axvline(data["budget"], color=_ORANGE, linestyle="--", linewidth=1.2)
             label = f"budget {format_amount(data['budget'])} "
             at = (data["budget"], 1.0)
             axes.annotate(label, at, xycoords=("data", "axes fraction"), ha="right", va="top", color=_ORANGE)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
-        axes.xaxis.set_minor_formatter(lambda value, _: _minor_label(axes, value))
+        _scale_macs(axes)
         axes.set(title=data["title"], xlabel=MACS_LABEL, ylabel="validation top-1 (%)")
         if axes.get_legend_handles_labels()[1]:
             axes.legend(loc="upper left")
 
 
-def draw_progress(steps: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw `progress_data` to a file; its suffix says the format.
+def draw_final(data: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Draw `final_data` to a file, with 95 % intervals; its suffix says the format.
 
     Raises:
         UsageError: another suffix than `FORMATS`.
     """
-    counts = [step["count"] for step in steps]
+    styles = {"searched": ("o", _BLUE), "random": ("s", _GOLD), "reference": ("D", _PURPLE)}
+    with _figure(path) as figure:
+        axes = figure.add_subplot()
+        for kind, points in data.items():
+            marker, color = styles.get(kind, ("o", _GREY))
+            y = [100 * point["top1"] for point in points]
+            bars = [[100 * abs(point["top1"] - point[end]) for point in points] for end in ("low", "high")]
+            macs = [point["macs"] for point in points]
+            axes.errorbar(
+                macs, y, bars, fmt=marker, color=color, capsize=3, linewidth=1.2, label=_KINDS.get(kind, kind)
+            )
+        _scale_macs(axes)
+        axes.set(xlabel=MACS_LABEL, ylabel="test top-1 after full training (%)")
+        axes.legend(loc="best")
+
+
+def draw_progress(
+    steps: Sequence[Mapping[str, Any]], path: Path, arm: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Draw `progress_data` to a file, beside that of a random `arm`; the file's suffix says the format.
+
+    Raises:
+        UsageError: another suffix than `FORMATS`.
+    """
+    series = {"search": (steps, _BLUE, "-"), "random search": (arm or [], _GOLD, "--")}
     with _figure(path) as figure:
         one, two = figure.subplots(1, 2)
-        one.step(counts, [step["volume"] for step in steps], where="post", color=_BLUE)
+        for name, (own, color, line) in series.items():
+            counts = [step["count"] for step in own]
+            best = [math.nan if step["best"] is None else 100 * step["best"] for step in own]
+            style = {"where": "post", "color": color, "linestyle": line, "label": name}
+            one.step(counts, [step["volume"] for step in own], **style)
+            two.step(counts, best, **style)
         one.set(xlabel="finished trials", ylabel="hypervolume (log MACs, above chance)")
-        best = [math.nan if step["best"] is None else 100 * step["best"] for step in steps]
-        two.step(counts, best, where="post", color=_PURPLE)
         two.set(xlabel="finished trials", ylabel="best validation top-1 in the budget (%)")
+        if arm:
+            two.legend(loc="lower right")
 
 
 def check_format(path: Path, more: Sequence[str] = ()) -> None:
@@ -166,6 +208,12 @@ def _scatter(axes: Any, points: Sequence[Mapping[str, Any]], label: str, **style
         axes.scatter([p["macs"] for p in points], [100 * p["top1"] for p in points], label=label, **style)
 
 
+def _scale_macs(axes: Any) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+    axes.xaxis.set_minor_formatter(lambda value, _: _minor_label(axes, value))
+
+
 def _minor_label(axes: Any, value: float) -> str:
     low, high = axes.get_xlim()
     digit = round(value / 10 ** math.floor(math.log10(value)))
@@ -175,7 +223,7 @@ def _minor_label(axes: Any, value: float) -> str:
 
 def _short(value: float) -> str:
     """An amount without zeros after the point: 2M."""
-    return re.sub(r"\.?0+(?=\D|$)", "", text) if "." in (text := format_amount(value)) else text
+    return re.sub(r"\.(\d*?)0+(?=\D|$)", lambda match: match[1] and f".{match[1]}", format_amount(value))
 
 
 def _joined(front: list[Row], row: Row) -> list[Row]:

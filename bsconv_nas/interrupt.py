@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a search cleanly; a second Ctrl-C ends it at once."""
+"""Ctrl-C and SIGTERM end a search cleanly, and other work so that nothing half done is left."""
 
 import signal
 import threading
@@ -30,3 +30,16 @@ def interruptible(search: JobQueue) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminable() -> Generator[None]:
+    """Within the block, SIGTERM is as good as Ctrl-C: it raises KeyboardInterrupt, and what is half written goes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

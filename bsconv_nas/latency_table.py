@@ -22,8 +22,8 @@ _MOST_BYTES = 50_000_000
 class LatencyTable:
     """Median milliseconds of operations at batch 1 on one machine.
 
-    The latency of a network is the sum over its operations, each with `overhead_ms` more: a constant, fitted to whole
-    networks, for what an operation costs in a network and not alone. `checks` has predicted and measured milliseconds
+    The latency of a network is the sum over its operations, times `factor`, which is fitted to whole networks: how much
+    more an operation takes in a network than alone. `checks` has predicted and measured milliseconds
     of other whole networks. `space` is the fingerprint of the space whose operations these are.
     """
 
@@ -32,7 +32,7 @@ class LatencyTable:
     torch: str
     threads: int
     ms: Mapping[Operation, float]
-    overhead_ms: float
+    factor: float
     checks: tuple[tuple[float, float], ...]
 
     def sum(self, operations: Iterable[Operation]) -> float:
@@ -42,7 +42,7 @@ class LatencyTable:
             UsageError: an operation that the table lacks.
         """
         try:
-            return sum(self.ms[operation] + self.overhead_ms for operation in operations)
+            return self.factor * sum(self.ms[operation] for operation in operations)
         except KeyError as missing:
             operation: Operation = missing.args[0]
             raise UsageError(f"the latency table of {self.processor} lacks {operation.key!r}; measure anew") from None
@@ -76,7 +76,7 @@ class LatencyTable:
             "processor": self.processor,
             "torch": self.torch,
             "threads": self.threads,
-            "overhead_ms": self.overhead_ms,
+            "factor": self.factor,
             "ms": {operation.key: value for operation, value in self.ms.items()},
         }
 
@@ -91,7 +91,7 @@ def read_table(path: Path, space: str, threads: int) -> LatencyTable | None:
             torch=str(data["torch"]),
             threads=int(data["threads"]),
             ms={Operation.parse(key): float(value) for key, value in data["ms"].items()},
-            overhead_ms=float(data["overhead_ms"]),
+            factor=float(data["factor"]),
             checks=tuple((float(predicted), float(measured)) for predicted, measured in data["checks"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

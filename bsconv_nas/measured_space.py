@@ -22,7 +22,7 @@ from bsconv_nas.operations import Operation, operations_of
 from bsconv_nas.space_operations import operations_in
 from bsconv_nas.study.settings import processor
 
-NETWORKS = 16  # half of them for the constant, half for the error
+NETWORKS = 16  # half of them for the factor, half for the error
 _RUNS = 3  # of each operation in each round
 _NETWORK_SECONDS = 0.2
 _OTHER = ArchSpec(
@@ -59,7 +59,7 @@ def table_of(
 
 
 def measured_table(space: ArchSpace, setting: Setting, progress: Progress) -> LatencyTable:
-    """Measure every operation of a space, then whole random networks to fit the constant and to check the sum."""
+    """Measure every operation of a space, then whole random networks to fit the factor and to check the sum."""
     operations = operations_in(space)
     steps = _Steps(ROUNDS * (len(operations) + NETWORKS), progress)
     before = torch.get_num_threads()
@@ -70,8 +70,8 @@ def measured_table(space: ArchSpace, setting: Setting, progress: Progress) -> La
             networks = _networks(space, setting, ms, steps.advance)
     finally:
         torch.set_num_threads(before)
-    overhead, checks = _fitted(networks)
-    return LatencyTable(space.fingerprint, processor(), torch.__version__, setting.threads, ms, overhead, checks)
+    factor, checks = _fitted(networks)
+    return LatencyTable(space.fingerprint, processor(), torch.__version__, setting.threads, ms, factor, checks)
 
 
 def measured_operations(operations: Sequence[Operation], progress: Callable[[], None]) -> list[float]:
@@ -105,9 +105,8 @@ def _something_else() -> Callable[[], object]:
 
 
 class _Whole(NamedTuple):
-    """A network: its number of operations, the sum of their milliseconds, and what it took as a whole."""
+    """A network: the sum of the milliseconds of its operations, and what it took as a whole."""
 
-    operations: int
     sum_ms: float
     ms: float
 
@@ -119,18 +118,19 @@ def _networks(
     archs = [space.decode(space.random(rng)) for _ in range(NETWORKS)]
     size = (space.in_channels, *space.image_size)
     found = measure([runner(build(arch, seed=0), size, setting) for arch in archs], _NETWORK_SECONDS, progress)
-    parts = [operations_of(arch) for arch in archs]
-    return [
-        _Whole(len(own), sum(ms[operation] for operation in own), latency.median_ms)
-        for own, latency in zip(parts, found, strict=True)
-    ]
+    sums = [sum(ms[operation] for operation in operations_of(arch)) for arch in archs]
+    return [_Whole(own, latency.median_ms) for own, latency in zip(sums, found, strict=True)]
 
 
 def _fitted(networks: Sequence[_Whole]) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """The overhead of an operation from one half of the networks; predicted and measured times of the other half."""
+    """The factor from one half of the networks; predicted and measured times of the other half.
+
+    A factor and no constant per operation: in a network, caches hold what came before, so that large operations lose
+    most.
+    """
     half = len(networks) // 2
-    overhead = round(median((whole.ms - whole.sum_ms) / whole.operations for whole in networks[:half]), 6)
-    return overhead, tuple((whole.sum_ms + overhead * whole.operations, whole.ms) for whole in networks[half:])
+    factor = round(median(whole.ms / whole.sum_ms for whole in networks[:half]), 4)
+    return factor, tuple((factor * whole.sum_ms, whole.ms) for whole in networks[half:])
 
 
 @dataclass(slots=True)

@@ -6,18 +6,21 @@ import hashlib
 import io
 import json
 import re
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from bsconv_nas.dashboard.arms import arm_beside
 from bsconv_nas.dashboard.details import front_choices, trial_details
 from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
-from bsconv_nas.figures import draw_front, draw_progress, front_data, progress_data
+from bsconv_nas.figures import draw_final, draw_front, draw_progress, final_data, front_data, progress_data
 from bsconv_nas.files import write_atomic
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.study.rows import Row
 
 ASSETS = resources.files("bsconv_nas.dashboard") / "assets"
+_SUFFIXES = ("svg", "png", "pdf")
 MOST_TRIALS = 300  # with their layers in the page: the front, then the most accurate
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w.]+)";$', re.MULTILINE)
@@ -27,32 +30,62 @@ _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.
 def write_report(source: StudySource, folder: Path) -> list[str]:
     """Write index.html, pareto.csv, front.json and figures/ into a folder; the names of the files.
 
+    With final results, these too: as a figure, and final.csv and final.md as `finalize` wrote them.
+
     Raises:
         StudyError: the study is gone.
         StorageError: the study cannot be read, or the folder not be written.
     """
-    page = report_page(source)
-    rows, front = list(source.table.rows.values()), front_of(source)
-    write_atomic(folder / "index.html", page)
+    source.refresh()
+    arm = arm_beside(source)
+    write_atomic(folder / "index.html", _page_of(source, arm))
+    front = front_of(source)
     write_atomic(folder / "pareto.csv", _csv(front))
     write_atomic(folder / "front.json", json.dumps(_front_json(source, front), indent=1) + "\n")
-    limits, name = source.facts["limits"], source.name
-    steps = progress_data(limits, rows, _floor(source))
-    for suffix in ("svg", "png", "pdf"):
-        draw_front(front_data(name, limits, rows), folder / "figures" / f"front.{suffix}")
-        draw_progress(steps, folder / "figures" / f"progress.{suffix}")
+    _draw(source, arm, folder / "figures")
+    _write_final(source, folder)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _draw(source: StudySource, arm: StudySource | None, folder: Path) -> None:
+    limits, floor = source.facts["limits"], _floor(source)
+    rows = list(source.table.rows.values())
+    others = list(arm.table.rows.values()) if arm is not None else []
+    steps, random_steps = progress_data(limits, rows, floor, others), progress_data(limits, others, floor, rows)
+    for suffix in _SUFFIXES:
+        draw_front(front_data(source.name, limits, rows), folder / f"front.{suffix}")
+        draw_progress(steps, folder / f"progress.{suffix}", random_steps if others else None)
+
+
+def _write_final(source: StudySource, folder: Path) -> None:
+    final = source.final()
+    if final is None or not final["rows"]:
+        return
+    for suffix in _SUFFIXES:
+        draw_final(final_data(final), folder / "figures" / f"final.{suffix}")
+    for suffix in ("csv", "md"):
+        with suppress(FileNotFoundError):
+            table = (source.folder / "final" / f"results.{suffix}").read_text(encoding="utf-8")
+            write_atomic(folder / f"final.{suffix}", table)
 
 
 def report_page(source: StudySource) -> str:
     """The whole page as one HTML text: style, program and data are inside, and nothing else is asked for.
+
+    With the study comes its random arm, if that is in the same directory.
 
     Raises:
         StudyError: the study is gone.
         StorageError: the study cannot be read.
     """
     source.refresh()
-    data = {"studies": [_study_data(source)]}
+    return _page_of(source, arm_beside(source))
+
+
+def _page_of(source: StudySource, arm: StudySource | None) -> str:
+    studies = [_study_data(one) for one in (source, arm) if one is not None]
+    studies[0]["arm"] = arm.folder.name if arm is not None else None
+    data = {"studies": studies}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return _page(text)
 

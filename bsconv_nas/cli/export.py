@@ -52,13 +52,14 @@ def export(
     """
     from bsconv_nas.export.folder import check_target, export_network
     from bsconv_nas.export.formats import find_formats
+    from bsconv_nas.interrupt import terminable
 
     rows = find_formats(formats)
     check_target(to, force)
     source = _source(network, trial, flops, directory, storage)
     wanted = any(row.needs_images and not row.missing() for row in rows)
     images = _images(source, data) if wanted else None
-    with err.status(f"writing and checking {to}/"):
+    with terminable(), err.status(f"writing and checking {to}/"):
         exported = export_network(source, to, rows, images, force)
     out.print(f"Exported {source.title} to {to}/, checked in a fresh process:", highlight=False, markup=False)
     for name, meaning in exported.files.items():

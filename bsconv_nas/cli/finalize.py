@@ -1,5 +1,6 @@
 """`bsconv-nas finalize`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +26,11 @@ def finalize(
     ] = None,
     arm: Annotated[
         str | None,
-        typer.Option(metavar="STUDY", help="A random search on the same data, whose best network is compared too."),
+        typer.Option(
+            metavar="STUDY",
+            help="A random search on the same images, whose best network is compared too; none for none. (default: one "
+            "of the same space, limits and training in --dir, if there is one)",
+        ),
     ] = None,
     references: Annotated[
         str,
@@ -67,7 +72,7 @@ def finalize(
     settings = file.settings.model_copy(update=changes)
     images = load_data(settings)
     check_data(file, images)
-    other = load_study(arm, directory, storage) if arm else None
+    other = _arm(arm, folder, directory, storage)
     if other is not None:
         _check_arm(other, images.fingerprint)
     contestants = choose(found, budgets, top, images.image_size, other, references)
@@ -81,6 +86,19 @@ def finalize(
     for note in results.notes():
         out.print(note, highlight=False, markup=False)
     out.print(f"Table: {final.folder}/results.md (also .csv, .json)", highlight=False, markup=False)
+
+
+def _arm(name: str | None, folder: Path, directory: Path, storage: str | None) -> Any:
+    from bsconv_nas.dashboard.arms import arm_beside
+    from bsconv_nas.dashboard.source import StudySource
+
+    if name is not None:
+        return load_study(name, directory, storage) if name != "none" else None
+    found = arm_beside(StudySource(folder, storage))
+    if found is None:
+        return None
+    err.print(f"Compared with the random search {found.folder}", highlight=False, markup=False, soft_wrap=True)
+    return load_study(str(found.folder), directory, storage)
 
 
 def _check_arm(arm: Any, fingerprint: str) -> None:

@@ -55,7 +55,7 @@ class Api:
         self._counting = threading.Lock()
 
     def studies(self, request: Request) -> Response:
-        return _json([{"key": key, "name": self.hub.source(key).name} for key in self.hub.list_keys()])
+        return _json([{"key": key, "name": name, "arm": arm} for key, name, arm in self.hub.list_studies()])
 
     def snapshot(self, request: Request) -> Response:
         source = self._source(request)

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from bsconv_nas.dashboard.arms import random_arm
 from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.errors import BsconvNasError, StudyError
 from bsconv_nas.study.locate import find_folder, study_folders
@@ -38,6 +39,14 @@ class Hub:
             if time.monotonic() - self._scanned > _RESCAN:
                 self._scan()
             return list(self._sources)
+
+    def list_studies(self) -> list[tuple[str, str, str | None]]:
+        """Key, name, and key of the random arm of the studies, the latest first."""
+        self.list_keys()
+        sources = self._sources
+        keys = {id(source): key for key, source in sources.items()}
+        arms = {key: random_arm(source, sources.values()) for key, source in sources.items()}
+        return [(key, source.name, keys.get(id(arms[key]))) for key, source in sources.items()]
 
     def source(self, key: str) -> StudySource:
         """The source of a key.

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from bsconv_nas.dashboard.references import hand_made, published_curves
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study.importance import MOST_TRIALS, importances_apart
-from bsconv_nas.study.lease import is_searched
+from bsconv_nas.study.lease import searched_since
 from bsconv_nas.study.locate import find_folder
 from bsconv_nas.study.rows import StudyTable
 from bsconv_nas.study.settings import StudyFile, read_study_file
@@ -83,12 +83,13 @@ class StudySource:
             }
 
     def standing(self) -> dict[str, Any]:
-        """How the study stands: running, finished, interrupted or empty, and what continues it."""
+        """How the study stands: running (since when), finished, interrupted or empty, and what continues it."""
         settings = self._settings()
         done = sum(row.state != "running" for row in self.table.rows.values())
-        searched = is_searched(self.folder)
-        state = "running" if searched else "finished" if done >= settings.trials else "interrupted"
-        return {"state": state, "asked": settings.trials, "resume": self.resume_command}
+        since = searched_since(self.folder)
+        state = "finished" if done >= settings.trials else "interrupted"
+        running = {} if since is None else {"state": "running", "since": since}
+        return {"state": state, "asked": settings.trials, "resume": self.resume_command, **running}
 
     def _settings(self) -> Any:
         with suppress(Exception):
@@ -139,7 +140,8 @@ class StudySource:
 
 def snapshot(source: StudySource) -> dict[str, Any]:
     """All rows of a study with its facts: what a page starts from."""
-    return {**source.update("", 0), "facts": source.facts, "standing": source.standing(), "final": source.final()}
+    known = {"facts": source.facts, "standing": source.standing(), "final": source.final(), "now": time.time()}
+    return {**source.update("", 0), **known}
 
 
 def importance_of(source: StudySource) -> dict[str, float]:

@@ -290,6 +290,6 @@ class _JobTrainable(tune.Trainable):
             except StorageError as error:
                 self._failure = {"storage_error": str(error)}
                 return
-            yield [result.epoch, result.epochs, result.top1, result.metrics]
+            yield [result.epoch, result.epochs, result.top1, result.metrics, result.worker]
             if result.final or time.monotonic() - started >= _STEP_SECONDS:
                 return

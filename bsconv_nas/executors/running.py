@@ -1,7 +1,10 @@
 """What executors share: the boundary at which a network's failure becomes a trial's reason."""
 
+import os
+import socket
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bsconv_nas.errors import DeviceError, StorageError, TrainingError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job, checked_top1
@@ -12,7 +15,7 @@ class JobError(Exception):
 
 
 def run_job(evaluator: Evaluator, job: Job) -> Iterator[EpochResult]:
-    """Run a job up to its final result, and check each result on the way.
+    """Run a job up to its final result; each result is checked, and says which worker it comes from.
 
     Raises:
         JobError: the evaluator failed on this network.
@@ -24,7 +27,7 @@ def run_job(evaluator: Evaluator, job: Job) -> Iterator[EpochResult]:
             checked_top1(result.top1)
             if result.epoch != count:
                 raise TrainingError(f"the evaluator's result number {count} is of epoch {result.epoch}; count from 1")
-            yield result
+            yield replace(result, worker=worker_name(evaluator))
             if result.final:
                 return
     except (StorageError, DeviceError):
@@ -36,6 +39,14 @@ def run_job(evaluator: Evaluator, job: Job) -> Iterator[EpochResult]:
             raise DeviceError(f"the GPU is lost: {str(error).splitlines()[0]}") from error
         raise JobError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}") from error
     raise JobError("the evaluator ended without a final result; yield one of each epoch")
+
+
+def worker_name(evaluator: Evaluator) -> str:
+    """This process as people look for it: host, process id, and the GPU if it trains on one."""
+    name = f"{socket.gethostname()} pid {os.getpid()}"
+    if not str(getattr(evaluator, "device", "")).startswith("cuda"):
+        return name
+    return f"{name} gpu {os.environ.get('CUDA_VISIBLE_DEVICES') or 0}"  # Ray shows each worker its own
 
 
 def is_device_loss(error: Exception) -> bool:

@@ -45,7 +45,7 @@ class Lease:
         self._file.flush()
 
     def _lock(self) -> None:
-        # `is_searched` holds the lock for microseconds: that is no driver.
+        # `searched_since` holds the lock for microseconds: that is no driver.
         for _ in range(_TRIES - 1):
             try:
                 return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,12 +76,17 @@ class Lease:
 
 def is_searched(folder: Path) -> bool:
     """Whether a driver holds the lease of a study's folder now."""
+    return searched_since(folder) is not None
+
+
+def searched_since(folder: Path) -> float | None:
+    """When the driver that holds the lease of a study's folder took it, in seconds since 1970; None without one."""
     path = folder / "driver.lock"
     if not path.exists():
-        return False
+        return None
     with open(path, encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-    return False
+            return os.fstat(file.fileno()).st_mtime  # the driver wrote its name then
+    return None

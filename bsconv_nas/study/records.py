@@ -39,7 +39,8 @@ class TrialRecord:
 
     `top1` is the accuracy on the held-out part in [0, 1], None unless the trial is complete; `curve` has the results
     of the epochs so far. `identity` names the network (`arch_id` in a space of networks). `avoided` counts proposals
-    of the sampler that were not trained in its place. `reason` says why a trial failed.
+    of the sampler that were not trained in its place. `reason` says why a trial failed. `worker` is the process that
+    its last epoch came from.
     """
 
     number: int
@@ -53,6 +54,7 @@ class TrialRecord:
     arch: Mapping[str, Any] | None = None
     avoided: Mapping[str, int] | None = None
     reason: str | None = None
+    worker: str | None = None
     started: datetime | None = None
     completed: datetime | None = None
 
@@ -104,6 +106,7 @@ def _record_of(trial: FrozenTrial, gene_names: Sequence[str]) -> TrialRecord:
         arch=attributes.get("arch"),
         avoided=attributes.get("avoided"),
         reason=attributes.get("reason"),
+        worker=attributes["worker"][0] if "worker" in attributes else None,
         started=trial.datetime_start,
         completed=trial.datetime_complete,
     )

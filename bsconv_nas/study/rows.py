@@ -8,14 +8,16 @@ import json
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from bsconv_nas.errors import StorageError, StudyError
+from bsconv_nas.latency_table import LATENCY
 from bsconv_nas.limits import Limits
 from bsconv_nas.study.records import TrialState
 
@@ -54,7 +56,8 @@ class Row(NamedTuple):
     """One trial. Accuracies are fractions in [0, 1], times seconds since 1970.
 
     `allowed` says whether all limits hold. `epoch` of `epochs` and `latest` (the accuracy after it) are those of a
-    running or stopped trial. `over` and `known` count proposals that were not trained in its place.
+    running or stopped trial. `over` and `known` count proposals that were not trained in its place. `worker` is the
+    process that its last epoch came from, at the time `heard`; `latency` the limit's milliseconds, if it has one.
     """
 
     number: int
@@ -71,6 +74,9 @@ class Row(NamedTuple):
     latest: float | None
     over: int
     known: int
+    worker: str | None
+    heard: float | None
+    latency: float | None
 
 
 class StudyTable:
@@ -219,7 +225,7 @@ class StudyTable:
         joined = _ATTRS.join(_TRIALS, _ATTRS.c.trial_id == _TRIALS.c.trial_id)
         query = self._of_study(sa.select(_ATTRS.c.trial_id, _ATTRS.c.key, _ATTRS.c.value_json).select_from(joined))
         # A finished trial's accuracy is its value: its curve is only read when someone looks at it.
-        short = _ATTRS.c.key.in_(("cost", "identity", "avoided"))
+        short = _ATTRS.c.key.in_(("cost", "identity", "avoided", "worker"))
         curve = sa.and_(_ATTRS.c.key == "curve", sa.cast(_TRIALS.c.state, sa.String) != "COMPLETE")
         found: dict[int, dict[str, Any]] = {}
         rows: Any = connection.execute(query.where(_ATTRS.c.trial_id >= self._low, sa.or_(short, curve)))
@@ -240,6 +246,7 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
     state = _STATES[trial.state]
     curve: list[list[Any]] = attributes.get("curve") or [[0, 0, None]]
     epoch, epochs, latest = curve[-1][:3]
+    worker, heard = attributes.get("worker") or (None, None)
     return Row(
         number=trial.number,
         state=str(state),
@@ -255,11 +262,14 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
         latest=latest,
         over=avoided.get("over_limit", 0),
         known=avoided.get("known", 0),
+        worker=worker and intern(worker),
+        heard=heard,
+        latency=cost.get(LATENCY),
     )
 
 
 def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else round(moment.timestamp(), 2)  # Optuna stores local time
+    return None if moment is None else round(moment.replace(tzinfo=UTC).timestamp(), 2)  # as Optuna stores it
 
 
 def _chunks(numbers: list[int], size: int = 500) -> Iterable[list[int]]:

@@ -1,5 +1,6 @@
 """A study: trials in an Optuna storage, which alone is the truth, and the files beside it."""
 
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -133,7 +134,7 @@ class Study:
         return front[-1] if front else None
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """One row per finished trial, in order of completion: number, state, top1, costs, genes."""
+        """One row per finished trial, in order of completion: number, state, top1, worker, costs, genes."""
         import pandas as pd
 
         rows = [
@@ -143,6 +144,7 @@ class Study:
                 "identity": record.identity,
                 "top1": record.top1,
                 "seconds": record.seconds,
+                "worker": record.worker,
                 "reason": record.reason,
                 **record.cost,
                 **dict(zip(self._gene_names, record.genotype, strict=True)),
@@ -217,8 +219,11 @@ class Study:
 
     @database_errors()
     def set_curve(self, number: int, results: list[EpochResult]) -> None:
-        """Store the results of a trial's epochs so far."""
-        self._set(number, "curve", [[r.epoch, r.epochs, r.top1, r.metrics] for r in results])
+        """Store the results of a trial's epochs so far, and from which worker the last one came just now."""
+        with self._driving.batch():
+            self._set(number, "curve", [[r.epoch, r.epochs, r.top1, r.metrics] for r in results])
+            if results and results[-1].worker is not None:
+                self._set(number, "worker", [results[-1].worker, round(time.time(), 1)])
 
     @database_errors()
     def complete(self, record: TrialRecord, top1: float) -> TrialRecord:

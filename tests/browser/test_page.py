@@ -1,6 +1,7 @@
 """The page as a user sees it, in a real browser."""
 
 import json
+import os
 import re
 import shutil
 import time
@@ -13,6 +14,7 @@ import pytest
 from benchmarks.made_up_study import MadeUpStudy
 from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.report import front_of, write_report
+from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.settings import SearchSettings, StudyFile
 from tests.browser.serving import served
 
@@ -110,6 +112,81 @@ def test_a_running_trial_shows_its_epochs_and_then_its_end(watched: Watch, studi
         assert page.locator("#running-card").is_hidden()
 
 
+def test_workers_are_shown_and_silent_ones_marked(watched: Watch, studies: Path) -> None:
+    study = make(studies)
+    with served(studies) as server, Lease(study.folder):
+        os.utime(study.folder / "driver.lock", (0, 0))  # a search that began long ago
+        heard, silent = study.add(1, "RUNNING")[0], study.add(1, "RUNNING", silent=4000)[0]
+        watch = watched()
+        page = watch.open(server.link)
+        assert "ago" in text(page, f"#running .run:has-text('Trial {heard}')")
+        assert page.locator(f"#running .run.stale:has-text('Trial {silent}')").count() == 1
+        assert "no news for 1 h" in text(page, f"#running .run:has-text('Trial {silent}')")
+        lines = page.locator("#workers tbody tr").all_inner_texts()
+        assert [line.split("\t")[0] for line in lines] == ["lab-1 pid 4100", "lab-2 pid 4101"]
+        page.locator("#running .run", has_text=f"Trial {heard}").click()
+        page.locator("#details .facts", has_text=f"lab-{1 + heard % 2} pid").wait_for()
+        watch.assert_clean(server.link)
+
+
+def test_other_costs_have_their_own_front(watched: Watch, studies: Path) -> None:
+    study = MadeUpStudy(studies / "first", latency=True)
+    study.add(20)
+    with served(studies) as server:
+        watch = watched()
+        page = watch.open(server.link)
+        assert page.locator("#front-chart .drag").count() == 1
+        page.locator('[data-cost="latency"]').click()
+        page.locator("#front-title", has_text="Accuracy versus latency").wait_for()
+        assert page.locator("#front-chart .axis-label", has_text="Latency (ms").count() == 1
+        assert page.locator("#front-chart .drag").count() == 0
+        assert "ms" in page.locator("#trials tbody tr").first.inner_text()
+        page.locator("#front-chart svg").focus()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_url(re.compile(r"#trial=\d+$"))
+        watch.assert_clean(server.link)
+
+
+def test_the_random_arm_is_laid_over_its_study(watched: Watch, studies: Path) -> None:
+    make(studies)
+    arm = MadeUpStudy(studies / "uniform", sampler="random", seed=1)
+    arm.add(10)
+    with served(studies, ["first", "uniform"]) as server:
+        watch = watched()
+        page = watch.open(server.link)
+        page.locator("#picker", has_text="uniform (random arm)").wait_for()
+        for chart in ("front", "volume", "best"):
+            page.locator(f"#{chart}-chart .line.series-1").wait_for(state="attached")
+        assert page.locator(".key.series-1", has_text="uniform").count() == 2
+        page.locator('[aria-label="Overlay uniform"]').click()
+        page.locator("#volume-chart .line.series-1").wait_for(state="detached")
+        page.locator("#picker button", has_text="uniform").first.click()
+        page.locator("#study-name", has_text="uniform").wait_for()
+        assert page.locator("#front-chart .line.series-1").count() == 0  # it is no arm of itself
+        watch.assert_clean(server.link)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_of_the_plot_do_not_overlap(watched: Watch, studies: Path, width: int) -> None:
+    make(studies)
+    with served(studies) as server:
+        page = watched(width).open(server.link)
+        labels = page.locator(
+            "#front-chart .tick, #front-chart .axis-label, #front-chart .vline text, #front-chart .label"
+        )
+        boxes = [box for box in (label.bounding_box() for label in labels.all()) if box]
+        assert len(boxes) > 8
+        for index, one in enumerate(boxes):
+            assert not [other for other in boxes[:index] if overlap(one, other)]
+
+
+def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    return all(
+        one[start] < other[start] + other[size] - 1 and other[start] < one[start] + one[size] - 1
+        for start, size in (("x", "width"), ("y", "height"))
+    )
+
+
 def test_a_dragged_budget_selects_the_best_under_it(watched: Watch, studies: Path) -> None:
     make(studies)
     source = StudySource(studies / "first")
@@ -196,7 +273,7 @@ def test_final_results_are_apart_from_brief_ones(watched: Watch, studies: Path) 
         (studies / "first/final").mkdir()
         (studies / "first/final/results.json").write_text(json.dumps(FINAL))
         page.locator("#final-card").wait_for()
-        assert "75.00 %" in text(page, "#final-table")
+        assert "75.00 ± 5.00 %" in text(page, "#final-table")
         assert "65.00 to 85.00 %" in text(page, "#final-table")
         assert page.locator("#final-chart .bars").count() > 0
         watch.assert_clean(server.link)
@@ -230,6 +307,19 @@ def test_an_empty_study_and_a_deleted_one_are_sentences(watched: Watch, studies:
         assert page.locator("#trials tbody tr").count() == 1
 
 
+def test_a_study_without_any_accuracy_is_a_sentence(watched: Watch, studies: Path) -> None:
+    study = MadeUpStudy(studies / "first")
+    study.add(2, "FAIL")
+    with served(studies) as server:
+        watch = watched()
+        page = watch.open(server.link)
+        page.locator("#notice", has_text="2 failed, 0 stopped early").wait_for()
+        assert text(page, "#numbers .tile.main strong") == "\u2013"
+        page.locator("#trials tbody tr").first.click()
+        page.locator("#details .reason", has_text="not finite").wait_for()
+        watch.assert_clean(server.link)
+
+
 def test_a_study_that_comes_later_is_found(watched: Watch, studies: Path) -> None:
     StudyFile(schema_version=1, settings=SearchSettings()).write(studies / "recipe")
     with served(studies) as server:
@@ -259,12 +349,18 @@ def test_nothing_is_cut_off(watched: Watch, studies: Path, width: int, scheme: s
 
 def test_the_report_works_from_disk(watched: Watch, studies: Path, tmp_path: Path) -> None:
     MadeUpStudy(studies / "first", asked=8).add(8)  # too few for importances, which are tested apart
+    MadeUpStudy(studies / "uniform", sampler="random", seed=1).add(4)
+    (studies / "first/final").mkdir()
+    (studies / "first/final/results.json").write_text(json.dumps(FINAL))
     source = StudySource(studies / "first")
     files = write_report(source, tmp_path / "report")
-    assert {"index.html", "front.json", "pareto.csv", "figures/front.svg", "figures/progress.pdf"} <= set(files)
+    assert {"index.html", "front.json", "pareto.csv", "figures/front.svg", "figures/final.pdf"} <= set(files)
     watch = watched()
     page = watch.open((tmp_path / "report/index.html").as_uri())
     assert text(page, "#live") == "Report"
+    page.locator("#picker", has_text="uniform (random arm)").wait_for()
+    page.locator("#volume-chart .line.series-1").wait_for(state="attached")
+    assert "75.00 ± 5.00 %" in text(page, "#final-table")
     assert text(page, '[data-group="front"] .count') == str(len(front_of(source)))
     page.locator("#details summary").wait_for()
     watch.assert_clean((tmp_path / "report").as_uri())

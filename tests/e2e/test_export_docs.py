@@ -5,7 +5,10 @@ import importlib.util
 import json
 import re
 import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,19 @@ def test_what_cannot_be_done_is_one_line(
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
     assert not (home / "x").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_export_that_is_ended_leaves_nothing(home: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "bsconv_nas", "export", "demo", "--to", "ended", "--format", "onnx"]
+    with subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(home.glob(".ended-*/export/model.safetensors")):  # by then it is writing
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert not [*home.glob(".ended-*"), *home.glob("ended")]

@@ -22,7 +22,7 @@ from bsconv_nas.errors import BsconvNasError, UsageError
 from bsconv_nas.export import Exported, Source, export_network, verify, verify_program
 from bsconv_nas.export.formats import FORMATS, Format, find_formats
 from bsconv_nas.export.verify import cost_problems, read_manifest
-from bsconv_nas.models import get_model, known_models
+from bsconv_nas.models import get_model, known_models, model_costs
 from bsconv_nas.network import build
 from bsconv_nas.space_file import find_space
 from tests.networks import settled
@@ -31,7 +31,13 @@ pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
     reason="needs the packages of the extra `export`",
 )
-CIFAR = [name for name in known_models() if name.startswith("cifar_") and "302" not in name and "602" not in name]
+
+
+def smallest_of_each_family() -> list[str]:
+    """Reference networks of few MACs, one for each backbone with each kind of convolution."""
+    names = sorted(known_models(), key=lambda name: (model_costs()[name].macs, name), reverse=True)
+    backbones = {name: re.sub(r"resnet\d+", "resnet", re.sub(r"wrn\d+_\d+", "wrn", name)) for name in names}
+    return sorted({re.sub(r"_[wp]\d+(d\d+)?", "", backbones[name]): name for name in names}.values())
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +119,7 @@ def test_random_networks_of_every_space(space: str, size: tuple[int, int], seed:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize(
-    "name", [*CIFAR[::7], "resnet18_bsconvu", "preresnet10", "mobilenetv2_w1d2", "mobilenetv1_w1d4"]
-)
+@pytest.mark.parametrize("name", smallest_of_each_family())
 def test_families_of_reference_networks(name: str, tmp_path: Path) -> None:
     size = (32, 32) if name.startswith("cifar_") else (96, 96)
     assert_forms_equal(reference_source(name, size), tmp_path / "net")

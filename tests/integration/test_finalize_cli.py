@@ -45,13 +45,15 @@ def test_the_best_of_a_random_arm_is_compared(home: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(home)
     shutil.copytree("studies/demo", "studies/beside")
     short = ["--epochs", "1", "--seeds", "1", "--top", "1", "--workers", "0", "--at", "100k"]
-    assert call("finalize", "studies/beside", "--arm", "arm", *short) == 0
+    assert call("finalize", "studies/beside", *short) == 0  # finds the arm: random, under the same conditions
     rows = {row["kind"]: row for row in results("beside")["rows"]}
     assert set(rows) == {"searched", "random", "reference"}
     assert rows["random"]["name"] == f"arm-trial-{rows['random']['trial']}"
     assert rows["random"]["trial"] < 2  # of the arm's three trials as many as the study has
     assert rows["random"]["macs"] <= 100_000
     assert all(0 < row["test_top1"][0] < 1 for row in rows.values())
+    assert call("finalize", "studies/beside", "--arm", "none", *short) == 0
+    assert {row["kind"] for row in results("beside")["rows"]} == {"searched", "reference"}
 
 
 def test_an_arm_of_other_images_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

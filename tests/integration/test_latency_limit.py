@@ -71,7 +71,7 @@ def test_a_continued_search_keeps_its_table(tiny: Path, tmp_path: Path, monkeypa
     assert len(second.records) == 2
     assert all(LATENCY in record.cost for record in second.records)
     # Without its table the study cannot be continued on other numbers.
-    (tmp_path / "study" / FILE).write_text(json.dumps({**stored, "overhead_ms": stored["overhead_ms"] + 0.1}))
+    (tmp_path / "study" / FILE).write_text(json.dumps({**stored, "factor": stored["factor"] + 0.1}))
     with pytest.raises(StudyError, match="was made with other latency"):
         limited(tiny, tmp_path / "study", 3)
 

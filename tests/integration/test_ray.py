@@ -79,6 +79,10 @@ class TestRay:
         assert all(record.top1 == pytest.approx(table_top1(record.genotype)) for record in study.records)
         assert all([result.epoch for result in record.curve] == [1, 2, 3] for record in study.records)
         assert study.unfinished() == []
+        workers = {record.worker for record in study.records}
+        assert len(workers) in (1, 2)
+        assert all(re.fullmatch(r".+ pid \d+", worker or "") for worker in workers)
+        assert not any((worker or "").endswith(f" pid {os.getpid()}") for worker in workers)
 
     def test_the_random_sampler_proposes_the_same_as_without_workers(self) -> None:
         # Its proposals depend on which networks are known, not on their results.

@@ -1,3 +1,5 @@
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ class Yields:
 
     def __init__(self, *results: Any) -> None:
         self.results = results
+        self.device = "cpu"
 
     def run(self, job: Job) -> Iterator[EpochResult]:
         for result in self.results:
@@ -43,6 +46,17 @@ def test_a_function_gives_one_final_result() -> None:
 def test_results_are_passed_on_up_to_the_final_one() -> None:
     results = [EpochResult(1, 2, 0.1), EpochResult(2, 2, 0.2), EpochResult(3, 2, 0.9)]
     assert list(run_job(Yields(*results), JOB)) == results[:2]
+
+
+def test_results_say_which_process_and_gpu_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = f"{socket.gethostname()} pid {os.getpid()}"
+    evaluator = Yields(EpochResult(1, 1, 0.1))
+    assert [result.worker for result in run_job(evaluator, JOB)] == [here]
+    evaluator.device = "cuda"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [result.worker for result in run_job(evaluator, JOB)] == [f"{here} gpu 0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")  # as Ray sets it in a worker
+    assert [result.worker for result in run_job(evaluator, JOB)] == [f"{here} gpu 3"]
 
 
 @pytest.mark.parametrize(

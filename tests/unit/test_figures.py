@@ -10,9 +10,10 @@ import pytest
 from benchmarks.made_up_study import BUDGET, MadeUpStudy
 from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.errors import UsageError
-from bsconv_nas.figures import draw_front, draw_progress, front_data, progress_data
+from bsconv_nas.figures import draw_final, draw_front, draw_progress, final_data, front_data, progress_data
 from bsconv_nas.pareto import CostAxis, hypervolume
 from bsconv_nas.report import ASSETS, bundle, front_of, report_page, write_report
+from bsconv_nas.study.rows import Row
 
 LIMITS = {"macs": BUDGET}
 
@@ -60,6 +61,37 @@ def test_figures_are_files_of_their_format(source: StudySource, tmp_path: Path, 
         assert (tmp_path / f"{name}.{suffix}").read_bytes().startswith(begin)
 
 
+def test_axes_of_figures_are_true(source: StudySource, tmp_path: Path) -> None:
+    row = next(row for row in source.table.rows.values() if row.top1 is not None)
+    rows = [row._replace(number=i, macs=macs, top1=0.5 + i / 10) for i, macs in enumerate((4e6, 9e6, 3e7))]
+    draw_front(front_data("s", {"macs": 4e7}, rows), tmp_path / "front.svg")
+    labels = re.findall(r">([\d.]+[kMG]?)<", (tmp_path / "front.svg").read_text())
+    assert {"5M", "10M", "20M"} <= set(labels)
+    assert not {"1M", "2M"} & set(labels)
+
+
+def test_a_random_arm_shares_the_axis_of_the_hypervolume(source: StudySource, tmp_path: Path) -> None:
+    rows = list(source.table.rows.values())
+    cheap = [row._replace(macs=row.macs / 10) for row in rows]
+    steps, arm = progress_data(LIMITS, rows, 0.1, cheap), progress_data(LIMITS, cheap, 0.1, rows)
+    assert steps[-1]["volume"] < progress_data(LIMITS, rows, 0.1)[-1]["volume"]
+    assert steps[-1]["volume"] < arm[-1]["volume"]
+    draw_progress(steps, tmp_path / "progress.svg", arm)
+    assert "random search" in (tmp_path / "progress.svg").read_text()
+
+
+def test_final_results_are_drawn_with_their_intervals(tmp_path: Path) -> None:
+    rows = [
+        {"kind": kind, "name": kind, "macs": macs, "mean": 0.9, "interval": [0.88, 0.91]}
+        for kind, macs in (("searched", 9e6), ("random", 1.1e7), ("reference", 1.2e7))
+    ]
+    data = final_data({"rows": rows})
+    assert data["random"] == [{"name": "random", "macs": 1.1e7, "top1": 0.9, "low": 0.88, "high": 0.91}]
+    draw_final(data, tmp_path / "final.svg")
+    text = (tmp_path / "final.svg").read_text()
+    assert all(word in text for word in ("searched", "best of a random search", "hand-made"))
+
+
 def test_an_empty_study_can_be_drawn(tmp_path: Path) -> None:
     draw_front(front_data("s", {}, []), tmp_path / "front.svg")
     draw_progress([], tmp_path / "progress.svg")
@@ -100,3 +132,9 @@ def test_a_report_holds_the_front(source: StudySource, tmp_path: Path) -> None:
     data = json.loads((tmp_path / "front.json").read_text())
     assert [member["val_top1"] for member in data["front"]] == [row.top1 for row in front]
     assert all(member["arch"]["schema_version"] == 1 for member in data["front"])
+
+
+def test_the_page_knows_the_fields_of_a_row() -> None:
+    fields = re.search(r"FIELDS = \[(.*?)\]", (ASSETS / "store.js").read_text(), re.DOTALL)
+    assert fields is not None
+    assert tuple(re.findall(r'"(\w+)"', fields[1])) == Row._fields

@@ -29,7 +29,7 @@ def small_space(name: str) -> ArchSpace:
 
 def table(space: ArchSpace, threads: int = 1) -> LatencyTable:
     ms = {operation: 0.01 + operation.out_channels / 1000 for operation in operations_in(space)}
-    return LatencyTable(space.fingerprint, "a processor", "2.6", threads, ms, 0.25, ((1.0, 1.25), (3.0, 2.0)))
+    return LatencyTable(space.fingerprint, "a processor", "2.6", threads, ms, 1.25, ((1.0, 1.25), (3.0, 2.0)))
 
 
 def run_convolutions(arch: ArchSpec) -> list[tuple[int, ...]]:
@@ -86,7 +86,7 @@ def test_latency_is_a_cost_only_with_a_table_and_is_the_sum(name: str) -> None:
     for _ in range(30):
         genotype = space.random(rng)
         operations = operations_of(space.decode(genotype))
-        expected = sum(0.01 + operation.out_channels / 1000 for operation in operations) + 0.25 * len(operations)
+        expected = 1.25 * sum(0.01 + operation.out_channels / 1000 for operation in operations)
         costs = space.cost(genotype)
         assert costs.pop(LATENCY) == pytest.approx(expected, abs=1e-6)
         assert costs == plain.cost(genotype)
@@ -99,7 +99,7 @@ def test_a_table_is_written_and_read(tmp_path: Path) -> None:
     again = read_table(tmp_path / "t.json", space.fingerprint, 1)
     assert again == found
     assert again.fingerprint == found.fingerprint
-    assert replace(found, overhead_ms=0.5).fingerprint != found.fingerprint
+    assert replace(found, factor=0.5).fingerprint != found.fingerprint
     assert found.errors == (pytest.approx(0.35), 0.5)
 
 

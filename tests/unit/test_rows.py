@@ -1,7 +1,11 @@
 """Rows of a study: the same as Optuna's own reading, kept up to date, and never a write."""
 
+import os
 import shutil
+import socket
 import sqlite3
+import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,17 @@ def made_up(folder: Path) -> tuple[MadeUpStudy, StudyTable]:
     return study, StudyTable(sqlite_url(study.folder / "study.db"), "s")
 
 
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A time zone that is not that of the database."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_rows_are_what_the_study_holds(tmp_path: Path, space: GeneSpace) -> None:
     study = bsconv_nas.search(space, table_top1, LIMITS, trials=12, sampler="random", folder=tmp_path / "s")
     table = StudyTable(sqlite_url(tmp_path / "s/study.db"), study.name)
@@ -31,7 +46,9 @@ def test_rows_are_what_the_study_holds(tmp_path: Path, space: GeneSpace) -> None
         assert (row.macs, row.params, row.allowed) == (record.cost["macs"], record.cost["params"], True)
         avoided = record.avoided or {}
         assert (row.over, row.known) == (avoided.get("over_limit", 0), avoided.get("known", 0))
+        assert record.worker == row.worker == f"{socket.gethostname()} pid {os.getpid()}"
         assert record.completed is not None
+        assert row.heard == pytest.approx(record.completed.timestamp(), abs=60)
         assert row.completed == pytest.approx(record.completed.timestamp(), abs=0.01)
     genotypes = table.genotypes([0, 5])
     assert space.from_params(genotypes[5]) == next(r.genotype for r in study.records if r.number == 5)

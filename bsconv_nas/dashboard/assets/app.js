@@ -14,11 +14,12 @@ export class App {
     this.charts = {};
     this.error = null;
     this.state = {
-      primary: null, overlays: [], selected: null, compared: null, budget: null, replay: null, axis: "trials",
+      primary: null, overlays: [], selected: null, compared: null, budget: null, replay: null, axis: "trials", cost: "macs",
       hidden: new Set(["published"]), paused: false,
     };
     this.panels = [];
     this.scheduled = false;
+    this.offered = new Set();
     this.onChange = () => {};
   }
 
@@ -40,8 +41,26 @@ export class App {
 
   async setPrimary(key, patch = {}) {
     await this.load(key);
+    const overlays = this.state.overlays.filter((other) => other !== key);
+    const arm = this.armOf(key);
+    if (arm && !overlays.includes(arm) && !this.offered.has(arm)) {
+      this.offered.add(arm); // once: whoever takes it away does not want it
+      await this.load(arm);
+      overlays.push(arm);
+    }
     for (const chart of Object.values(this.charts)) chart.view = null;
-    this.set({ primary: key, selected: null, compared: null, budget: null, replay: null, overlays: this.state.overlays.filter((k) => k !== key), ...patch });
+    this.set({ primary: key, selected: null, compared: null, budget: null, replay: null, overlays: overlays.slice(-MOST_OVERLAYS), ...patch });
+  }
+
+  // Selects a trial, of an overlaid study by making that the main one.
+  select(study, number) {
+    if (study === this.study) this.set({ selected: number });
+    else this.setPrimary(study.key, { selected: number });
+  }
+
+  // The key of the random search under the same conditions.
+  armOf(key) {
+    return this.list.find((study) => study.key === key)?.arm ?? null;
   }
 
   async toggleOverlay(key) {

@@ -37,7 +37,7 @@ export class Chart {
     const width = this.host.clientWidth;
     if (width < 120 || !this.wanted) return; // hidden, or not laid out yet
     const height = this.options.height(width);
-    const margin = { top: 14, right: 18, bottom: 46, left: width < 480 ? 44 : 56 };
+    const margin = { top: 36, right: 18, bottom: 46, left: width < 480 ? 44 : 56 };
     const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom };
     this.margin = margin;
     this.frame = { ...inner, ...this.scales(inner), makeDraggable: (node, layer) => this.makeDraggable(node, layer) };
@@ -45,10 +45,11 @@ export class Chart {
     this.svg.setAttribute("height", height);
     const clip = svg("clipPath", { id: this.clip }, svg("rect", { x: -2, y: -8, width: inner.width + 4, height: inner.height + 9 }));
     const marks = svg("g", { class: "marks", "clip-path": `url(#${this.clip})` });
-    for (const layer of this.layers) marks.append(...MARKS[layer.kind](layer, this.frame));
+    const lines = svg("g"); // with their labels, above the plot
+    for (const layer of this.layers) (layer.kind === "vline" ? lines : marks).append(...MARKS[layer.kind](layer, this.frame));
     const plane = svg("rect", { class: "plane", width: inner.width, height: inner.height });
     this.overlay = svg("g", { class: "overlay" });
-    const group = svg("g", { transform: `translate(${margin.left} ${margin.top})` }, this.axes(), plane, marks, this.overlay);
+    const group = svg("g", { transform: `translate(${margin.left} ${margin.top})` }, this.axes(), plane, marks, lines, this.overlay);
     if (this.dragging) return; // a handle that is held must stay in the page
     const focused = document.activeElement?.classList.contains("drag") && this.svg.contains(document.activeElement);
     this.svg.replaceChildren(clip, group);
@@ -84,7 +85,7 @@ export class Chart {
     }
     group.append(svg("line", { class: "axis", x2: width, y1: height, y2: height }));
     group.append(svg("text", { class: "axis-label", x: width, y: height + 38, "text-anchor": "end" }, this.options.xLabel));
-    group.append(svg("text", { class: "axis-label", x: -this.margin.left + 4, y: -3 }, this.options.yLabel));
+    group.append(svg("text", { class: "axis-label", x: -this.margin.left + 4, y: -22 }, this.options.yLabel));
     return group;
   }
 

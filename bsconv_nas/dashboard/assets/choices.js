@@ -1,6 +1,6 @@
 // What the networks of the front have in common: kind, kernel or width of each layer, by depth.
 
-import { byId, el, replace } from "./dom.js";
+import { byId, el, pressable, replace } from "./dom.js";
 import { kindClass } from "./drawing.js";
 import { amount, percent } from "./format.js";
 
@@ -52,7 +52,7 @@ function draw(app, host, front, found, by) {
   }
   const widest = Math.max(...front.flatMap((row) => found[row.number].map((layer) => layer.width)));
   const columns = Array.from({ length: depth }, (_, index) => el("th", {}, index + 1));
-  const rows = [...front].reverse().map((row) => el("tr", { onclick: () => app.set({ selected: row.number }) },
+  const rows = [...front].reverse().map((row) => el("tr", pressable(() => app.set({ selected: row.number })),
     el("th", { scope: "row" }, `${percent(row.top1, 1)}`, el("small", {}, amount(row.macs))),
     found[row.number].map((layer) => cell(layer, by, widest))));
   replace(host, el("table", { class: "heat" }, el("thead", {}, el("tr", {}, el("th", {}, "layer"), columns)), el("tbody", {}, rows)), key(by));

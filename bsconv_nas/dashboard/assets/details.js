@@ -5,7 +5,7 @@ import { differences } from "./compare.js";
 import { byId, copyText, el, replace } from "./dom.js";
 import { save } from "./download.js";
 import { drawNetwork } from "./drawing.js";
-import { amount, clock, duration, geneLabel, percent, whole } from "./format.js";
+import { amount, clock, duration, geneLabel, milliseconds, percent, whole } from "./format.js";
 
 export function detailsPanel(app) {
   const host = byId("details");
@@ -67,10 +67,17 @@ function costs(row, trial) {
   const seconds = (trial.curve ?? []).reduce((sum, epoch) => sum + (epoch.seconds ?? 0), 0);
   const items = [
     ["MACs", amount(row.macs)], ["Parameters", amount(row.params)],
-    ...others.map(([name, value]) => [name === "peak_activation" ? "Peak activations" : name, amount(value) + (name === "peak_activation" ? "B" : "")]),
+    ...others.map(([name, value]) => costText(name, value)),
     ["Training", seconds ? duration(seconds) : "–"], ["Seed", trial.seed ?? "–"], ["Ended", clock(row.completed)],
-  ];
-  return el("dl", { class: "facts" }, items.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, String(value)))));
+    row.worker && ["Worker", row.worker],
+  ].filter(Boolean);
+  return el("dl", { class: "facts" }, items.map(([term, value]) => el("div", { class: term === "Worker" ? "wide" : "" }, el("dt", {}, term), el("dd", {}, String(value)))));
+}
+
+function costText(name, value) {
+  if (name === "peak_activation") return ["Peak activations", `${amount(value)}B`];
+  if (name === "latency_ms") return ["Latency", milliseconds(value)];
+  return [name, amount(value)];
 }
 
 function buttons(study, trial) {

@@ -20,6 +20,16 @@ function filled(node, attributes, children) {
   return node;
 }
 
+// Attributes of something that is no button and yet does something: by click, and by Enter from the keyboard.
+export function pressable(action) {
+  return { tabindex: 0, onclick: action, onkeydown: (event) => event.key === "Enter" && action(event) };
+}
+
+// Keys of the studies that are laid over the main one, in the colours of their lines.
+export function overlayKeys(overlays) {
+  return overlays.map(({ study }, index) => el("span", { class: `key series-${index + 1}` }, study.facts.name));
+}
+
 export function replace(node, ...children) {
   node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;

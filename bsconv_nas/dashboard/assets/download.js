@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 
 const COPIED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "font-family", "font-size", "font-weight", "opacity", "paint-order"];
-const COLUMNS = ["number", "state", "identity", "macs", "params", "top1", "allowed", "started", "completed", "over", "known"];
+const COLUMNS = ["number", "state", "identity", "macs", "params", "top1", "allowed", "started", "completed", "over", "known", "latency", "worker"];
 
 export function save(name, type, content) {
   const link = el("a", { href: URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type })), download: name });

@@ -1,7 +1,7 @@
 // The full trainings after a search: test accuracies over several seeds. Never mixed with the brief trainings.
 
 import { Chart } from "./chart.js";
-import { byId, el, replace } from "./dom.js";
+import { byId, el, pressable, replace } from "./dom.js";
 import { MACS_LABEL, amount, percent, shortAmount } from "./format.js";
 
 const KINDS = { searched: ["searched", "dot"], reference: ["hand-made", "diamond"], random: ["random", "square"] };
@@ -25,14 +25,15 @@ export function finalPanel(app) {
       return [{ kind: "bars", class: `final-${kind}`, points }, { kind: "dots", class: `final-${kind}`, shape, size: 5, points, pick: true }];
     });
     chart.draw(layers);
-    replace(byId("final-legend"), Object.entries(KINDS).map(([kind, [label]]) => el("span", { class: `key final-${kind}` }, label)));
+    const kinds = Object.entries(KINDS).filter(([kind]) => results.rows.some((row) => row.kind === kind));
+    replace(byId("final-legend"), kinds.map(([kind, [label]]) => el("span", { class: `key final-${kind}` }, label)));
     replace(byId("final-table"), table(app, results));
   };
 }
 
 function text({ epochs, seeds, data, rank_correlation: rank }) {
   const agree = rank === null || rank === undefined ? "" : ` Rank correlation with the brief validation: ${rank.toFixed(2)}.`;
-  return `${data}: ${epochs} epochs, ${seeds.length} seed${seeds.length > 1 ? "s" : ""}; the test set was read once, after training. Bars: 95 % intervals.${agree}`;
+  return `${data}: ${epochs} epoch${epochs > 1 ? "s" : ""}, ${seeds.length} seed${seeds.length > 1 ? "s" : ""}; the test set was read once, after training. Bars: 95 % intervals.${agree}`;
 }
 
 function interval({ interval: [low, high] }) {
@@ -40,10 +41,14 @@ function interval({ interval: [low, high] }) {
 }
 
 function table(app, { rows }) {
-  const head = ["Network", "Kind", "Budget", "MACs", "Params", "Brief val", "Final test", "± std", "95 % interval"].map((word, i) => el("th", { class: i > 1 ? "number" : "" }, word));
-  const body = rows.map((row) => el("tr", { onclick: () => row.trial !== null && app.set({ selected: row.trial }) },
-    [row.name, KINDS[row.kind]?.[0] ?? row.kind].map((value) => el("td", {}, value)),
-    [row.budget === null ? "–" : amount(row.budget), amount(row.macs), amount(row.params), percent(row.brief_val_top1), percent(row.mean), (100 * row.std).toFixed(2), interval(row)]
+  const head = ["Network", "Budget", "MACs", "Params", "Brief val", "Final test", "95 % interval"].map((word, i) => el("th", { class: i ? "number" : "" }, word));
+  const body = rows.map((row) => el("tr", row.trial === null ? { class: "still" } : pressable(() => app.set({ selected: row.trial })),
+    el("td", {}, el("span", { class: `key final-${row.kind}`, title: KINDS[row.kind]?.[0] ?? row.kind }, row.name)),
+    [row.budget === null ? "–" : amount(row.budget), amount(row.macs), amount(row.params), percent(row.brief_val_top1), tested(row), interval(row)]
       .map((value, i) => el("td", { class: i === 4 ? "number strong" : "number" }, value))));
   return el("table", { class: "trials" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
+}
+
+function tested({ mean, std, test_top1: tests }) {
+  return tests.length > 1 ? `${(100 * mean).toFixed(2)} ± ${(100 * std).toFixed(2)} %` : percent(mean);
 }

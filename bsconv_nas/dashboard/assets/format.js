@@ -36,6 +36,10 @@ export function duration(seconds) {
   return hours < 48 ? `${hours} h ${String(minutes % 60).padStart(2, "0")} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+export function milliseconds(value) {
+  return value === null || value === undefined ? "–" : `${+value.toPrecision(3)} ms`;
+}
+
 export function clock(seconds) {
   return seconds === null ? "–" : new Date(1000 * seconds).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 }

@@ -1,8 +1,9 @@
 // The plot of accuracy versus MACs.
 
 import { Chart } from "./chart.js";
-import { el, svg, replace, byId } from "./dom.js";
-import { MACS_LABEL, amount, percent, shortAmount } from "./format.js";
+import { byId, el, overlayKeys, replace, svg } from "./dom.js";
+import { MACS_LABEL, amount, milliseconds, percent, shortAmount } from "./format.js";
+import { bestUnder, frontOf } from "./pareto.js";
 import { paddedDomain } from "./scale.js";
 import { resetZoom, zoomBy } from "./zoom.js";
 
@@ -17,6 +18,13 @@ const GROUPS = [
   { id: "handmade", text: "hand-made, same training", shape: "diamond" },
   { id: "published", text: "published, full training (test)", shape: "square" },
 ];
+
+// What the horizontal axis can be: the name of its limit, its label, and values in words.
+const COSTS = {
+  macs: { limit: "macs", label: MACS_LABEL, name: "MACs", text: amount, tick: shortAmount },
+  params: { limit: "params", label: "Parameters", name: "parameters", text: (value) => `${amount(value)} params`, tick: shortAmount },
+  latency: { limit: "latency_ms", label: "Latency (ms, batch 1, sum of measured operations)", name: "latency", text: milliseconds, tick: (value) => String(+value.toPrecision(3)) },
+};
 
 export function frontPlot(app) {
   const chart = new Chart(byId("front-chart"), {
@@ -34,21 +42,53 @@ export function frontPlot(app) {
   byId("zoom-reset").onclick = () => resetZoom(chart);
   byId("budget-reset").onclick = () => app.set({ budget: null });
   app.charts.front = chart;
-  return (view) => {
+  for (const button of document.querySelectorAll("[data-cost]")) {
+    button.onclick = () => {
+      chart.view = null; // a zoom is of one axis
+      app.set({ cost: button.dataset.cost });
+    };
+  }
+  return (given) => {
+    const view = byCost(given, costShown(app, given.rows));
+    const { label, name, tick } = COSTS[view.cost];
+    Object.assign(chart.options, { xLabel: label, xFormat: tick });
+    byId("front-title").textContent = `Accuracy versus ${name}`;
     byId("budget-reset").hidden = app.state.budget === null;
     const groups = grouped(view);
-    drawLegend(app, groups);
+    drawLegend(app, view, groups);
     const layers = layersOf(app, view, groups);
     chart.draw(layers, { x: xDomain(view, layers) });
+    chart.front = view.front;
   };
 }
 
-function grouped({ rows, front, study }) {
+// The chosen axis, if the study has that cost; buttons of those that it lacks are hidden.
+function costShown(app, rows) {
+  const has = (cost) => cost === "macs" || rows.some((row) => row[cost] !== null);
+  const shown = has(app.state.cost) ? app.state.cost : "macs";
+  for (const button of document.querySelectorAll("[data-cost]")) {
+    button.hidden = !has(button.dataset.cost);
+    button.setAttribute("aria-pressed", String(button.dataset.cost === shown));
+  }
+  return shown;
+}
+
+// The view with another cost than MACs: its own front, and that cost's limit as a line that cannot be moved.
+function byCost(view, cost) {
+  if (cost === "macs") return { ...view, cost };
+  const front = frontOf(view.rows, cost);
+  const budget = view.study.facts.limits[COSTS[cost].limit] ?? null;
+  const overlays = view.overlays.map((other) => ({ ...other, front: frontOf(other.rows, cost) }));
+  return { ...view, cost, front, budget, overlays, best: bestUnder(front, budget, cost) };
+}
+
+function grouped({ rows, front, study, cost }) {
   const members = new Set(front);
   const found = Object.fromEntries(GROUPS.map((group) => [group.id, []]));
   for (const row of rows) {
+    if (row[cost] === null) continue;
     const y = row.top1 ?? row.latest;
-    const point = { x: row.macs, y: row.state === "failed" ? null : y, row };
+    const point = { x: row[cost], y: row.state === "failed" ? null : y, row };
     if (members.has(row)) found.front.push(point);
     else if (row.state === "failed") found.failed.push(point);
     else if (row.state === "running") found.running.push(point);
@@ -58,8 +98,12 @@ function grouped({ rows, front, study }) {
     if (row.top1 !== null && study.facts.references[row.identity]) found.handmade.push(point);
   }
   found.front.sort((a, b) => a.x - b.x);
-  found.published = study.facts.published.flatMap((curve) => curve.points.map((point) => ({ x: point.macs, y: point.test_top1, published: point })));
+  found.published = published(study, cost).flatMap((curve) => curve.points.map((point) => ({ x: point.macs, y: point.test_top1, published: point })));
   return found;
+}
+
+function published(study, cost) {
+  return cost === "macs" ? study.facts.published : [];
 }
 
 function layersOf(app, view, groups) {
@@ -68,7 +112,7 @@ function layersOf(app, view, groups) {
   const edge = view.budget ?? (groups.front.length ? groups.front[groups.front.length - 1].x : undefined);
   const layers = [];
   if (shown("published")) {
-    for (const curve of study.facts.published) {
+    for (const curve of published(study, view.cost)) {
       layers.push({ kind: "line", class: "published", points: curve.points.map((p) => ({ x: p.macs, y: p.test_top1 })) });
     }
     layers.push({ kind: "dots", class: "published", shape: "square", size: 3, points: groups.published, pick: true });
@@ -82,17 +126,17 @@ function layersOf(app, view, groups) {
     const size = shape === "dot" ? 3 : 4;
     if (shown(id)) layers.push({ kind: "dots", class: id, shape, size, points: groups[id], pick: true });
   }
-  view.overlays.forEach((other, index) => layers.push(...overlayLayers(other, index)));
+  view.overlays.forEach((other, index) => layers.push(...overlayLayers(other, index, view.cost)));
   if (shown("front")) layers.push({ kind: "dots", class: "front", points: groups.front, pick: true, first: true });
   if (shown("handmade")) layers.push({ kind: "dots", class: "handmade", shape: "diamond", size: 7, points: groups.handmade });
   layers.push(...selectionLayers(app, view));
-  if (best) layers.push({ kind: "label", class: "best", x: best.macs, y: best.top1, text: `${percent(best.top1)} · ${amount(best.macs)}` });
+  if (best) layers.push({ kind: "label", class: "best", x: best[view.cost], y: best.top1, text: `${percent(best.top1)} · ${COSTS[view.cost].text(best[view.cost])}` });
   if (view.budget !== null) layers.push(budgetLine(app, view));
   return layers;
 }
 
-function overlayLayers(other, index) {
-  const points = other.front.map((row) => ({ x: row.macs, y: row.top1, row, study: other.study }));
+function overlayLayers(other, index, cost) {
+  const points = other.front.map((row) => ({ x: row[cost], y: row.top1, row, study: other.study }));
   const cls = `series-${index + 1}`;
   return [
     { kind: "line", class: cls, step: true, points },
@@ -100,16 +144,17 @@ function overlayLayers(other, index) {
   ];
 }
 
-function selectionLayers(app, { study, best }) {
+function selectionLayers(app, { study, best, cost }) {
   const layers = [];
   for (const [number, cls] of [[app.state.selected ?? best?.number, "selected"], [app.state.compared, "compared"]]) {
     const row = study.rows.get(number);
-    if (row) layers.push({ kind: "dots", class: cls, shape: "ring", size: 10, points: [{ x: row.macs, y: row.top1 ?? row.latest }] });
+    if (row && row[cost] !== null) layers.push({ kind: "dots", class: cls, shape: "ring", size: 10, points: [{ x: row[cost], y: row.top1 ?? row.latest }] });
   }
   return layers;
 }
 
-function budgetLine(app, { study, budget }) {
+function budgetLine(app, { budget, cost }) {
+  if (cost !== "macs") return { kind: "vline", class: "budget", x: budget, label: `limit ${COSTS[cost].text(budget)}` };
   const moved = app.state.budget !== null;
   return {
     kind: "vline", class: "budget", x: budget, label: `${moved ? "what if: " : "budget "}${amount(budget)}`,
@@ -118,12 +163,12 @@ function budgetLine(app, { study, budget }) {
   };
 }
 
-function xDomain({ budget, study, rows }, layers) {
+function xDomain({ budget, study, cost }, layers) {
   const points = layers.flatMap((layer) => layer.points ?? []).map((point) => point.x);
-  return paddedDomain([...points, budget, study.budget], true, 0.05);
+  return paddedDomain([...points, budget, cost === "macs" ? study.budget : null], true, 0.05);
 }
 
-function drawLegend(app, groups) {
+function drawLegend(app, { rows, overlays }, groups) {
   const items = GROUPS.filter((group) => groups[group.id].length || group.id === "front").map((group) => {
     const on = !app.state.hidden.has(group.id);
     const count = group.id === "published" ? "" : String(groups[group.id].length);
@@ -131,7 +176,15 @@ function drawLegend(app, groups) {
     return el("button", { class: "legend-item", type: "button", "aria-pressed": String(on), onclick: toggle, "data-group": group.id },
       glyph(group), group.text, count && el("span", { class: "count" }, count));
   });
-  replace(byId("front-legend"), items);
+  replace(byId("front-legend"), [...items, ...overlayKeys(overlays), neverTrained(rows)]);
+}
+
+// Proposals that were replaced before they were trained: they have a count and no accuracy, so no place in the plot.
+function neverTrained(rows) {
+  const [over, known] = ["over", "known"].map((field) => rows.reduce((sum, row) => sum + row[field], 0));
+  if (!over && !known) return null;
+  const parts = [over && `${over} over the budget`, known && `${known} known already`].filter(Boolean);
+  return el("span", { class: "key never" }, "never trained", el("span", { class: "count" }, parts.join(", ")));
 }
 
 function glyph({ id, shape }) {
@@ -151,7 +204,7 @@ function tip(app, { row, published, study }) {
   return [
     el("b", {}, `Trial ${row.number}`, study ? ` of ${owner.facts.name}` : "", name ? ` · ${name}` : ""),
     el("span", {}, accuracyText(row)),
-    el("span", {}, `${amount(row.macs)} MACs · ${amount(row.params)} params`),
+    el("span", {}, [`${amount(row.macs)} MACs`, row.params !== null && `${amount(row.params)} params`, row.latency !== null && milliseconds(row.latency)].filter(Boolean).join(" · ")),
     el("span", { class: "muted" }, row.identity),
   ];
 }
@@ -164,12 +217,13 @@ function accuracyText(row) {
 }
 
 function pick(app, point, shift) {
-  if (point.study) app.setPrimary(point.study.key, { selected: point.row.number });
+  if (point.study) app.select(point.study, point.row.number);
   else if (point.row) app.set(shift ? { compared: point.row.number } : { selected: point.row.number });
 }
 
 function keys(app, chart, event) {
-  const { front, best } = app.view;
+  const { best } = app.view;
+  const { front } = chart;
   const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
   if (step && front.length) {
     event.preventDefault();

@@ -12,6 +12,7 @@ import { progressPlots } from "./progress_plot.js";
 import { replayPanel } from "./replay.js";
 import { statusPanel } from "./status.js";
 import { trialsTable } from "./table.js";
+import { workersPanel } from "./workers.js";
 
 const SILENCE = 15000; // ms without a word from the server after which the page calls itself stale
 
@@ -59,7 +60,7 @@ function drawPicker() {
       type: "button", class: "overlay", "aria-pressed": String(index >= 0), title: `Overlay ${name}`, "aria-label": `Overlay ${name}`, onclick: () => attempt(() => app.toggleOverlay(key)),
     }, index >= 0 ? "−" : "+");
     return el("span", { class: `chip ${key === primary ? "primary" : ""} ${index >= 0 ? `series-${index + 1}` : ""}` },
-      el("button", { type: "button", "aria-pressed": String(key === primary), onclick: () => attempt(() => app.setPrimary(key)) }, key), overlay);
+      el("button", { type: "button", "aria-pressed": String(key === primary), onclick: () => attempt(() => app.setPrimary(key)) }, key === app.armOf(primary) ? `${key} (random arm)` : key), overlay);
   }));
 }
 
@@ -119,7 +120,7 @@ async function begin() {
   }
   const wanted = fromHash();
   const key = app.list.some((study) => study.key === wanted.study) ? wanted.study : app.list[0].key;
-  if (!app.panels.length) app.panels = [statusPanel, frontPlot, detailsPanel, replayPanel, progressPlots, finalPanel, trialsTable, choicesPanel, importancePanel].map((panel) => panel(app));
+  if (!app.panels.length) app.panels = [statusPanel, frontPlot, detailsPanel, replayPanel, progressPlots, finalPanel, workersPanel, trialsTable, choicesPanel, importancePanel].map((panel) => panel(app));
   app.onChange = () => {
     drawPicker();
     toHash();

@@ -44,8 +44,9 @@ function drawVline(layer, frame) {
   if (x < -1 || x > frame.width + 1) return [];
   const group = svg("g", { class: `vline ${layer.class ?? ""}`, transform: `translate(${x} 0)` });
   group.append(svg("line", { y1: 0, y2: frame.height }));
-  const left = x > frame.width - 110;
-  group.append(svg("text", { x: left ? -8 : 8, y: 12, "text-anchor": left ? "end" : "start" }, layer.label));
+  // Above the plot, where no point or tick is.
+  const anchor = x > frame.width - 50 ? "end" : x < 50 ? "start" : "middle";
+  group.append(svg("text", { x: anchor === "end" ? 16 : anchor === "start" ? -16 : 0, y: -6, "text-anchor": anchor }, layer.label));
   if (layer.onDrag) {
     group.append(svg("rect", { class: "grip", x: -5, y: frame.height / 2 - 16, width: 10, height: 32, rx: 5 }));
     group.append(svg("path", { class: "grip-lines", d: `M-1.5 ${frame.height / 2 - 6}v12m3 0v-12` }));

@@ -4,9 +4,10 @@ export function isCandidate(row) {
   return row.state === "complete" && row.allowed && row.top1 !== null;
 }
 
-// Non-dominated rows by rising MACs; of equal rows the one that was complete first.
-export function frontOf(rows) {
-  const sorted = rows.filter(isCandidate).sort((a, b) => a.macs - b.macs || b.top1 - a.top1 || order(a, b));
+// Non-dominated rows by a rising cost; of equal rows the one that was complete first.
+export function frontOf(rows, cost = "macs") {
+  const known = rows.filter((row) => isCandidate(row) && row[cost] !== null);
+  const sorted = known.sort((a, b) => a[cost] - b[cost] || b.top1 - a.top1 || order(a, b));
   const front = [];
   let best = -Infinity;
   for (const row of sorted) {
@@ -18,9 +19,9 @@ export function frontOf(rows) {
   return front;
 }
 
-export function bestUnder(front, budget) {
+export function bestUnder(front, budget, cost = "macs") {
   let best = null;
-  for (const row of front) if (budget === null || row.macs <= budget) best = row;
+  for (const row of front) if (budget === null || row[cost] <= budget) best = row;
   return best;
 }
 
@@ -50,12 +51,12 @@ export function hypervolume(front, axis, floor) {
 }
 
 // Hypervolume and best accuracy after each completed trial: [{count, time, volume, best, row}] where they changed.
-export function progress(rows, { budget, floor }) {
+// Studies that are compared share an axis: `others` are the rows of the other ones.
+export function progress(rows, { budget, floor, others = [] }) {
   const done = rows.filter((row) => row.completed !== null).sort(order);
-  const candidates = done.filter(isCandidate);
-  if (!candidates.length) return [];
-  const cheapest = Math.min(...extremes(candidates));
-  const axis = costAxis(cheapest, budget ?? Math.max(...extremes(candidates)));
+  if (!done.some(isCandidate)) return [];
+  const [cheapest, largest] = extremes([...rows, ...others].filter(isCandidate));
+  const axis = costAxis(cheapest, budget ?? largest);
   const begin = Math.min(...done.slice(0, 50).map((row) => row.started ?? row.completed));
   const steps = [];
   let front = [];

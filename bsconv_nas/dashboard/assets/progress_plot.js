@@ -1,7 +1,7 @@
 // How the search came along: hypervolume, and the best network within the budget.
 
 import { Chart } from "./chart.js";
-import { byId, el } from "./dom.js";
+import { byId, el, overlayKeys, replace } from "./dom.js";
 import { duration, percent } from "./format.js";
 import { progress } from "./pareto.js";
 
@@ -19,7 +19,10 @@ export function progressPlots(app) {
       button.setAttribute("aria-pressed", String(button.dataset.axis === app.state.axis));
     }
     const all = [{ ...view, cls: "front" }, ...view.overlays.map((other, index) => ({ ...other, cls: `series-${index + 1}` }))];
-    const series = all.map((one) => ({ cls: one.cls, steps: progress(one.rows, { budget: view.budget, floor: view.study.floor }) }));
+    byId("progress-legend").hidden = !view.overlays.length;
+    replace(byId("progress-legend"), [el("span", { class: "key front" }, view.study.facts.name), ...overlayKeys(view.overlays)]);
+    const others = all.flatMap((one) => one.rows);
+    const series = all.map((one) => ({ cls: one.cls, study: one.study, steps: progress(one.rows, { budget: view.budget, floor: view.study.floor, others }) }));
     draw(app, volume, series, "volume");
     draw(app, best, series, "best");
   };
@@ -29,8 +32,8 @@ function chartOf(app, id, label, yLabel, yFormat, valueText) {
   const chart = new Chart(byId(id), {
     label, yLabel, yFormat, height: () => 230,
     tip: (point) => [el("b", {}, valueText(point.step)), el("span", {}, `after ${point.step.count} trials, ${duration(point.step.time)}`),
-      el("span", { class: "muted" }, `by trial ${point.step.row.number}`)],
-    onPick: (point) => point.step && app.set({ selected: point.step.row.number }),
+      el("span", { class: "muted" }, `by trial ${point.step.row.number}${point.study === app.study ? "" : ` of ${point.study.facts.name}`}`)],
+    onPick: ({ step, study }) => app.select(study, step.row.number),
   });
   return chart;
 }
@@ -39,8 +42,8 @@ function draw(app, chart, series, field) {
   const byTime = app.state.axis === "time";
   chart.options.xLabel = byTime ? "Time since the first trial" : "Finished trials";
   chart.options.xFormat = byTime ? duration : String;
-  const layers = series.flatMap(({ cls, steps }) => {
-    const points = steps.map((step) => ({ x: byTime ? step.time : step.count, y: step[field], step }));
+  const layers = series.flatMap(({ cls, study, steps }) => {
+    const points = steps.map((step) => ({ x: byTime ? step.time : step.count, y: step[field], step, study }));
     return [
       { kind: "line", class: cls, step: true, points, area: cls === "front" },
       { kind: "dots", class: `${cls} small`, points, pick: true },

@@ -49,7 +49,7 @@ class ReportSource {
     this.data = data;
   }
 
-  studies = async () => this.data.studies.map(({ key, name }) => ({ key, name }));
+  studies = async () => this.data.studies.map(({ key, name, arm }) => ({ key, name, arm }));
   snapshot = async (key) => this.study(key).snapshot;
   importance = async (key) => this.study(key).importance;
   listen = () => () => {};

@@ -1,4 +1,4 @@
-// The top of the page: how the study stands, the main numbers, what runs now.
+// The top of the page: how the study stands, the main numbers, and what to say of it.
 
 import { byId, copyText, el, replace } from "./dom.js";
 import { amount, duration, percent } from "./format.js";
@@ -17,7 +17,6 @@ export function statusPanel(app) {
     byId("state").className = `pill ${state}`;
     drawNumbers(view);
     drawNotice(app, study, resume);
-    drawRunning(app, view);
   };
 }
 
@@ -31,11 +30,11 @@ function facts({ facts: { data, image_size: size, classes, training, sampler, sp
   ].filter(Boolean).join("  ·  ");
 }
 
-function drawNumbers({ study, rows, front, best, budget }) {
+function drawNumbers({ study, rows, front, best, budget, overlays }) {
   const count = (state) => rows.filter((row) => row.state === state).length;
   const sum = (field) => rows.reduce((total, row) => total + row[field], 0);
   const ended = rows.filter((row) => row.completed !== null);
-  const steps = progress(rows, { budget, floor: study.floor });
+  const steps = progress(rows, { budget, floor: study.floor, others: overlays.flatMap((other) => other.rows) });
   const volume = steps.length ? steps[steps.length - 1].volume : null;
   const begin = rows.reduce((least, row) => Math.min(least, row.started ?? Infinity), Infinity);
   const end = ended.reduce((most, row) => Math.max(most, row.completed), 0);
@@ -69,8 +68,14 @@ function standing(app, study, resume) {
   const parts = [];
   if (!study.rows.size) parts.push(el("p", {}, "No network has been proposed yet. This page fills itself as soon as the search stores its first trial."));
   else if (!study.all().some((row) => row.allowed)) parts.push(el("p", {}, "No network so far is within the limits."));
+  else if (study.ended && !study.all().some((row) => row.state === "complete")) parts.push(el("p", {}, withoutAccuracy(study)));
   if (study.standing.state === "interrupted" && app.source.live) parts.push(el("p", {}, "The search does not run. To continue it:"), command(resume));
   return parts;
+}
+
+function withoutAccuracy(study) {
+  const count = (state) => study.all().filter((row) => row.state === state).length;
+  return `No network has been trained to the end yet: ${count("failed")} failed, ${count("stopped")} stopped early. Click one below to see why.`;
 }
 
 function sentence(text) {
@@ -79,27 +84,4 @@ function sentence(text) {
 
 function command(text) {
   return el("div", { class: "command" }, el("code", {}, text), el("button", { type: "button", onclick: (event) => copyText(text, event.currentTarget) }, "Copy"));
-}
-
-function drawRunning(app, { study }) {
-  const running = study.all().filter((row) => row.state === "running");
-  byId("running-card").hidden = !running.length || !app.source.live;
-  const typical = typicalSeconds(study);
-  replace(byId("running"), running.map((row) => {
-    const heard = study.heard.get(row.number) ?? 1000 * (row.started ?? 0);
-    const silent = (Date.now() - heard) / 1000;
-    const stale = study.standing.state !== "running" || silent > Math.max(120, 4 * typical);
-    const share = row.epochs ? row.epoch / row.epochs : 0;
-    const meter = el("span", { class: "meter" }, el("span", { class: "fill" }));
-    meter.firstChild.style.width = `${100 * share}%`;
-    const text = row.epoch ? `epoch ${row.epoch} of ${row.epochs}, ${percent(row.latest)}` : "first epoch";
-    return el("button", { type: "button", class: `run ${stale ? "stale" : ""}`, onclick: () => app.set({ selected: row.number }) },
-      el("b", {}, `Trial ${row.number}`), el("span", {}, `${amount(row.macs)} MACs, ${text}`), meter,
-      el("small", {}, stale ? `no news for ${duration(silent)}: ${study.standing.state === "running" ? "slow or stuck" : "waits for the search to continue"}` : `heard ${duration(Math.max(0, silent))} ago`));
-  }));
-}
-
-function typicalSeconds(study) {
-  const times = study.all().filter((row) => row.completed !== null && row.started !== null).map((row) => row.completed - row.started).sort((a, b) => a - b);
-  return times.length ? times[Math.floor(times.length / 2)] : 60;
 }

@@ -2,7 +2,7 @@
 
 const FIELDS = [
   "number", "state", "macs", "params", "top1", "allowed", "started", "completed", "identity",
-  "epoch", "epochs", "latest", "over", "known",
+  "epoch", "epochs", "latest", "over", "known", "worker", "heard", "latency",
 ];
 
 export class Study {
@@ -15,19 +15,24 @@ export class Study {
     this.standing = { state: "empty", asked: 0, resume: "" };
     this.final = null;
     this.error = null;
-    this.heard = new Map();
+    this.ahead = 0;
   }
 
   // Takes a snapshot or an update.
   take(message) {
     for (const name of ["facts", "standing", "final", "error"]) if (name in message) this[name] = message[name];
+    if ("now" in message) this.ahead = Date.now() / 1000 - message.now; // this clock may differ from the server's
     if (message.fresh) this.rows = new Map();
     if ("epoch" in message) [this.epoch, this.revision] = [message.epoch, message.revision];
     for (const values of message.rows ?? []) {
       const row = Object.fromEntries(FIELDS.map((name, index) => [name, values[index]]));
       this.rows.set(row.number, row);
-      if (!("facts" in message)) this.heard.set(row.number, Date.now());
     }
+  }
+
+  // Seconds since a time of the server's.
+  since(moment) {
+    return Math.max(0, Date.now() / 1000 - this.ahead - moment);
   }
 
   get budget() {

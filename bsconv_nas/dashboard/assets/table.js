@@ -1,7 +1,7 @@
 // All trials as a table: sorted, filtered, a page at a time.
 
-import { byId, el, replace } from "./dom.js";
-import { amount, duration, percent } from "./format.js";
+import { byId, el, pressable, replace } from "./dom.js";
+import { amount, duration, milliseconds, percent } from "./format.js";
 
 const PAGE = 15;
 const seconds = (row) => (row.completed !== null && row.started !== null ? row.completed - row.started : null);
@@ -11,6 +11,7 @@ const COLUMNS = [
   { id: "top1", text: "Val top-1", value: (row) => row.top1 ?? row.latest, cell: (row) => percent(row.top1 ?? row.latest) },
   { id: "macs", text: "MACs", value: (row) => row.macs, cell: (row) => amount(row.macs) },
   { id: "params", text: "Params", value: (row) => row.params, cell: (row) => amount(row.params) },
+  { id: "latency", text: "Latency", value: (row) => row.latency, cell: (row) => milliseconds(row.latency), optional: true },
   { id: "seconds", text: "Time", value: seconds, cell: (row) => duration(seconds(row)) },
   { id: "avoided", text: "Avoided", value: (row) => row.over + row.known, cell: (row) => row.over + row.known || "" },
   { id: "identity", text: "Network", value: (row) => row.identity, cell: (row) => row.identity, words: true },
@@ -30,6 +31,7 @@ function draw(app, state) {
   const { study, rows, front } = app.view;
   const members = new Set(front);
   const wanted = rows.filter((row) => matches(row, state.text, members, study.facts.references));
+  const columns = COLUMNS.filter((one) => !one.optional || rows.some((row) => row[one.id] !== null));
   const column = COLUMNS.find((one) => one.id === state.by);
   wanted.sort((a, b) => compare(column.value(a), column.value(b)) * (state.down ? -1 : 1) || a.number - b.number);
   const pages = Math.max(1, Math.ceil(wanted.length / PAGE));
@@ -39,13 +41,12 @@ function draw(app, state) {
     Object.assign(state, change);
     draw(app, state);
   };
-  const head = COLUMNS.map((one) => el("th", { class: one.words ? "" : "number", "aria-sort": one.id === state.by ? (state.down ? "descending" : "ascending") : "none" },
+  const head = columns.map((one) => el("th", { class: one.words ? "" : "number", "aria-sort": one.id === state.by ? (state.down ? "descending" : "ascending") : "none" },
     el("button", { type: "button", onclick: go({ by: one.id, down: one.id === state.by ? !state.down : true, page: 0 }) }, one.text)));
   const body = shown.map((row) => el("tr", {
-    class: `${members.has(row) ? "member" : ""} ${row.number === app.state.selected ? "chosen" : ""}`, tabindex: 0, "data-trial": row.number,
-    onclick: (event) => app.set(event.shiftKey ? { compared: row.number } : { selected: row.number }),
-    onkeydown: (event) => event.key === "Enter" && app.set({ selected: row.number }),
-  }, COLUMNS.map((one) => el("td", { class: one.words ? one.id : "number" }, cellOf(one, row)))));
+    class: `${members.has(row) ? "member" : ""} ${row.number === app.state.selected ? "chosen" : ""}`, "data-trial": row.number,
+    ...pressable((event) => app.set(event.shiftKey ? { compared: row.number } : { selected: row.number })),
+  }, columns.map((one) => el("td", { class: one.words ? one.id : "number" }, cellOf(one, row)))));
   const focused = document.activeElement?.dataset?.trial;
   replace(byId("trials"), el("table", { class: "trials" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
   if (focused) byId("trials").querySelector(`[data-trial="${focused}"]`)?.focus();
@@ -68,5 +69,5 @@ function compare(a, b) {
 function matches(row, text, members, references) {
   if (!text) return true;
   if (text === "front") return members.has(row);
-  return `${row.number} ${row.state} ${row.identity} ${references[row.identity] ?? ""}`.toLowerCase().includes(text);
+  return `${row.number} ${row.state} ${row.identity} ${references[row.identity] ?? ""} ${row.worker ?? ""}`.toLowerCase().includes(text);
 }
