@@ -34,7 +34,7 @@ from bsconv_nas.models import get_model, model_costs
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.train.augment import training_batches
 from bsconv_nas.train.loop import train
-from bsconv_nas.train.placement import TensorData, shared_tensor
+from bsconv_nas.train.placement import place, shared_tensor
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import FULL_RECIPES, Precision, Recipe
 
@@ -70,7 +70,7 @@ def our_epochs(precision: Precision, name: str, data: ImageData, seed: int, epoc
     torch.manual_seed(seed)
     network = get_model(name, data.num_classes)
     arrays = (data.train_images, data.train_labels, data.val_images, data.val_labels)
-    tensors = TensorData(*map(shared_tensor, arrays))
+    tensors = place(arrays, "cpu")
     return [result.top1 for result in train(network, tensors, seed_recipe(epochs, precision), seed)]
 
 
