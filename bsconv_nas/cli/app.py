@@ -5,6 +5,7 @@ import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from bsconv_nas import __version__
 from bsconv_nas.cli import (
@@ -32,8 +33,22 @@ EPILOG = (
     "130 interrupted (run the same command again to continue)."
 )
 
+_INTERRUPTED = "interrupted; run the same command again to continue"
+
+
+class _Verbs(TyperGroup):
+    """Says one line when a verb is interrupted: some releases of typer just end then."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail(_INTERRUPTED, 130)
+
+
 app = typer.Typer(
     name="bsconv-nas",
+    cls=_Verbs,
     help="Search convolutional networks of Blueprint Separable Convolutions for a compute budget.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -96,7 +111,7 @@ def main() -> None:
     except _OptionError as error:
         _refuse(error)
     except (typer.Abort, KeyboardInterrupt):
-        fail("interrupted; run the same command again to continue", 130)
+        fail(_INTERRUPTED, 130)
     except BsconvNasError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()

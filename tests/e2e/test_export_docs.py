@@ -18,7 +18,7 @@ from tests.commands import run_command
 TEXT = (Path(__file__).parents[2] / "docs/export.md").read_text()
 SHORT = {
     "search": ["--trials", "3", "--epochs", "1", "--workers", "0"],
-    "finalize": ["--epochs", "1", "--seeds", "2", "--top", "1", "--workers", "0"],
+    "finalize": ["--epochs", "1", "--seeds", "2", "--top", "1", "--workers", "0", "--at", "300k"],
     "train": ["--epochs", "1"],
     "latency": ["--seconds", "0.02"],
 }
@@ -54,7 +54,9 @@ def test_final_results_are_on_disk_and_exported(home: Path) -> None:
     kinds = [row["kind"] for row in results["rows"]]
     assert kinds[0] == "searched"
     assert "reference" in kinds
-    assert all(len(row["test_top1"]) == 2 for row in results["rows"])
+    # The training of a reference that is a few channels wide may diverge with a seed, and is left out then.
+    assert all(len(row["test_top1"]) == 2 for row in results["rows"] if row["kind"] == "searched")
+    assert all(len(row["test_top1"]) in (1, 2) for row in results["rows"])
     manifest = json.loads((home / "network/export.json").read_text())
     best = next(row for row in results["rows"] if f"trial {row['trial']} of" in manifest["title"])
     assert manifest["forms"]["model.onnx"]["test_top1"] in best["test_top1"]
