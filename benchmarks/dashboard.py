@@ -1,12 +1,12 @@
 """How fast the dashboard is, and what it costs a search.
 
-    python -m benchmarks.dashboard [--trials 10000] [--repeats 5] [--search 16 --pairs 2] [--out FILE.json]
+    python -m benchmarks.dashboard [--trials 10000] [--repeats 5] [--search 24 --pairs 2] [--out FILE.json]
 
 On a made-up study of so many trials, with a real Chromium: first paint and plot ready (from the start of navigation;
 the first of the repeats with a server that has read nothing yet), from a commit to the screen, bytes per update, and
 memory of the server. With `--search`, so many networks of the digits are searched by 2 workers with and without an
 open dashboard, in turns; what is compared is trials per second after the first completion, of the same random networks
-each time. `--search 16 --pairs 2` are four searches of one and a half minutes each.
+each time. A search of 24 takes more than two minutes.
 """
 
 import argparse
