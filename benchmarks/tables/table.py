@@ -70,6 +70,9 @@ class Row:
 HEADER = [*GENES, "seed", "macs", "params", *(f"val_{epoch}" for epoch in range(1, EPOCHS + 1)), "test", "seconds"]
 
 
+VAL_IMAGES, TEST_IMAGES = 5_000, 10_000
+
+
 class Table:
     """All rows, by genotype and seed."""
 
@@ -92,6 +95,19 @@ class Table:
 
     def __contains__(self, key: tuple[Genotype, int]) -> bool:
         return key in self._by_key
+
+    def unseen_top1(self, genotype: Genotype) -> float:
+        """Share of the images of validation and test part that are right, mean of the network's trainings.
+
+        What a network is worth, as well as the table knows it: one training's validation accuracy is as much luck. It
+        is for judging searches afterwards, never for a search to look at.
+
+        Raises:
+            KeyError: not in the table.
+        """
+        trainings = [self._by_key[genotype, seed] for seed in (0, 1) if seed == 0 or (genotype, seed) in self]
+        right = sum(VAL_IMAGES * row.val_top1[-1] + TEST_IMAGES * row.test_top1 for row in trainings)
+        return right / (VAL_IMAGES + TEST_IMAGES) / len(trainings)
 
     def repeated(self) -> list[tuple[Row, Row]]:
         """Networks that were trained with two seeds."""
