@@ -4,8 +4,9 @@
 
 Tasks are the table of trained networks with its limit at a per cent of the MACs, and synthetic problems by number of
 genes. Measured is the hypervolume of the networks trained so far as a share of the best front's (`tasks.py`), with cost
-on a logarithmic axis (see `CostAxis`). `--early-stopping` adds runs of known-cost with that rule, and counts epochs:
-only complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
+on a logarithmic axis (see `CostAxis`). On the table "one training" has the same searches measured by the one training
+of each network that they saw. `--early-stopping` adds runs of the samplers in `--stopped` with those rules, and counts
+epochs: only complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
 """
 
 import argparse
@@ -22,15 +23,17 @@ import optuna
 
 import bsconv_nas
 from benchmarks.peers import PEERS, Peer
-from benchmarks.tasks import Task, share, tasks
+from benchmarks.tasks import TableTask, Task, share, tasks
 from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Job
+from bsconv_nas.samplers import SAMPLERS
 from bsconv_nas.scheduler import EARLY_STOPPING
 from bsconv_nas.space import Genotype
 from bsconv_nas.study.settings import provenance
 
 MARKS = (25, 50, 100, 200)
 SHARES = (0.90, 0.95, 0.99)
+ONE_TRAINING = "one training"
 USUAL = [name for name in PEERS if name not in ("gp", "syne-tune mo-rea")]  # slow, and rarely installed
 
 
@@ -55,11 +58,27 @@ class Progress:
         return self.shares + self.shares[-1:] * (trials - len(self.shares))
 
 
+class _Measures:
+    """Progress by what networks are worth and, where that is another, by the one training that the search saw."""
+
+    def __init__(self, task: Task) -> None:
+        self._all = {"shares": Progress(task)}
+        if isinstance(task, TableTask):
+            self._all[ONE_TRAINING] = Progress(task.by_one_training)
+
+    def add(self, genotype: Genotype, complete: bool = True) -> None:
+        for progress in self._all.values():
+            progress.add(genotype, complete)
+
+    def after(self, trials: int) -> dict[str, list[float]]:
+        return {name: progress.after(trials) for name, progress in self._all.items()}
+
+
 def run(task: Task, peer: Peer, trials: int, seed: int) -> dict[str, Any]:
     """One search: its progress, CPU seconds of a proposal, and the share of proposals over a limit or known."""
-    progress = Progress(task)
+    progress = _Measures(task)
     seen: set[Genotype] = set()
-    seconds, wasted = 0.0, 0
+    seconds, wasted, asked = 0.0, 0, 0
     for _ in range(trials):
         begin = time.process_time()
         try:
@@ -71,8 +90,8 @@ def run(task: Task, peer: Peer, trials: int, seed: int) -> dict[str, Any]:
         wasted += not task.limits.allow(task.space.cost(genotype)) or genotype in seen
         seen.add(genotype)
         progress.add(genotype)
-    asked = len(progress.shares)
-    return {"shares": progress.after(trials), "ask_seconds": seconds / asked, "wasted": wasted / asked}
+        asked += 1
+    return {**progress.after(trials), "ask_seconds": seconds / asked, "wasted": wasted / asked}
 
 
 class _Curves:
@@ -88,29 +107,30 @@ class _Curves:
             yield EpochResult(epoch, len(curve), top1)
 
 
-def run_with_epochs(task: Task, rule: str, trials: int, seed: int) -> dict[str, Any]:
-    """One search by known-cost with a rule of early stopping: progress, and epochs spent after each trial."""
+def run_with_epochs(task: Task, sampler: str, rule: str, trials: int, seed: int) -> dict[str, Any]:
+    """One search with a rule of early stopping: progress, and epochs spent after each trial."""
+    limits, curves = task.limits.bounds, _Curves(task, seed)
     study = bsconv_nas.search(
-        task.space, _Curves(task, seed), task.limits.bounds, trials=trials, seed=seed, early_stopping=rule
+        task.space, curves, limits, sampler=sampler, trials=trials, seed=seed, early_stopping=rule
     )
-    progress = Progress(task)
+    progress = _Measures(task)
     for record in study.records:
         progress.add(record.genotype, complete=record.top1 is not None)
     epochs = list(accumulate(len(record.curve) for record in study.records))
-    return {"shares": progress.after(trials), "epochs": epochs, "ask_seconds": 0.0, "wasted": 0.0}
+    return {**progress.after(trials), "epochs": epochs, "ask_seconds": 0.0, "wasted": 0.0}
 
 
-def summary(runs: list[dict[str, Any]], trials: int) -> dict[str, Any]:
+def summary(runs: list[dict[str, Any]], trials: int, measure: str = "shares") -> dict[str, Any]:
     """Medians over runs; None where the median run did not get there."""
     found: dict[str, Any] = {
-        f"hv@{mark}": round(float(statistics.median(r["shares"][mark - 1] for r in runs)), 4)
+        f"hv@{mark}": round(float(statistics.median(r[measure][mark - 1] for r in runs)), 4)
         for mark in MARKS
         if mark <= trials
     }
     for wanted in SHARES:
-        found[f"to {wanted:.0%}"] = _median([_reached(r["shares"], wanted) for r in runs])
+        found[f"to {wanted:.0%}"] = _median([_reached(r[measure], wanted) for r in runs])
         if "epochs" in runs[0]:
-            ends = [(_reached(r["shares"], wanted), r["epochs"]) for r in runs]
+            ends = [(_reached(r[measure], wanted), r["epochs"]) for r in runs]
             found[f"epochs to {wanted:.0%}"] = _median([epochs[n - 1] if n else None for n, epochs in ends])
     found["wasted"] = round(statistics.mean(r["wasted"] for r in runs), 3)
     found["ask ms"] = round(1000 * statistics.mean(r["ask_seconds"] for r in runs), 1)
@@ -137,15 +157,16 @@ def behind_random(found: dict[str, Any]) -> list[int]:
 
 
 def measure(task_name: str, name: str, trials: int, seeds: range) -> dict[str, Any]:
-    """All runs of a sampler, or of known-cost with a rule of early stopping ("known-cost + asha"), on a task."""
+    """All runs of a peer, or of a sampler with a rule of early stopping ("known-cost + asha"), on a task."""
     runs: list[dict[str, Any]] = []
     for seed in seeds:
         task = tasks(task_name, seed)
         if name in PEERS:
             runs.append(run(task, PEERS[name](task, seed), trials, seed))
         else:
-            runs.append(run_with_epochs(task, name.removeprefix("known-cost + "), trials, seed))
-    return {**summary(runs, trials), "runs": runs}
+            runs.append(run_with_epochs(task, *name.split(" + "), trials, seed))
+    one = {ONE_TRAINING: summary(runs, trials, ONE_TRAINING)} if ONE_TRAINING in runs[0] else {}
+    return {**summary(runs, trials), **one, "runs": runs}
 
 
 def main() -> None:
@@ -153,6 +174,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["table-50", "table-25", "8", "20", "40"])
     parser.add_argument("--samplers", nargs="*", choices=PEERS, default=USUAL)
     parser.add_argument("--early-stopping", nargs="*", choices=EARLY_STOPPING, default=[])
+    parser.add_argument("--stopped", nargs="*", choices=SAMPLERS, default=["known-cost"], help="samplers to stop")
     parser.add_argument("--seeds", type=int, default=10, help="runs per sampler, each with its own seed and problem")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--trials", type=int, default=200)
@@ -161,7 +183,7 @@ def main() -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     results: dict[str, Any] = json.loads(given.out.read_text())["results"] if given.out and given.out.exists() else {}
-    names = [*given.samplers, *(f"known-cost + {rule}" for rule in given.early_stopping)]
+    names = [*given.samplers, *(f"{name} + {rule}" for name in given.stopped for rule in given.early_stopping)]
     for task_name in given.tasks:
         for name in names:
             found = measure(task_name, name, given.trials, range(given.first, given.first + given.seeds))
@@ -177,7 +199,7 @@ def main() -> None:
 
 def _write(path: Path, given: argparse.Namespace, results: dict[str, Any]) -> None:
     settings = {"seeds": given.seeds, "first": given.first, "trials": given.trials}
-    data = {"schema_version": 2, "settings": settings, "provenance": provenance(), "results": results}
+    data = {"schema_version": 3, "settings": settings, "provenance": provenance(), "results": results}
     path.write_text(json.dumps(data, separators=(",", ":")) + "\n")
 
 

@@ -1,7 +1,7 @@
 """What samplers are compared on: a space, its limit, accuracies, and how good a set of trained networks is."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Protocol
 
 import numpy as np
@@ -83,6 +83,7 @@ class TableTask:
 
     def __init__(self, table: Table, budget: float, one_training: bool = False) -> None:
         self.name = f"table, {budget:.0%} of MACs"
+        self._table, self._budget = table, budget
         self._rows: dict[Genotype, Row] = {row.genotype: row for row in table.rows if row.seed == 0}
         self._worth = {g: row.val_top1[-1] if one_training else table.unseen_top1(g) for g, row in self._rows.items()}
         limit = float(np.quantile([row.macs for row in self._rows.values()], budget))
@@ -107,6 +108,11 @@ class TableTask:
         row = self._rows.get(genotype)
         return list(row.val_top1) if row else [CHANCE]
 
+    @cached_property
+    def by_one_training(self) -> "TableTask":
+        """The same task, measured by the one training of each network that a search sees."""
+        return TableTask(self._table, self._budget, one_training=True)
+
     def true_top1(self, genotype: Genotype) -> float:
         return self._worth[genotype]
 
@@ -117,11 +123,11 @@ def synthetic(genes: int, instance: int) -> SyntheticTask:
 
 
 @cache
-def table(budget: float, one_training: bool = False) -> TableTask:
-    return TableTask(Table.read(), budget, one_training)
+def table(budget: float) -> TableTask:
+    return TableTask(Table.read(), budget)
 
 
-def tasks(name: str, instance: int, one_training: bool = False) -> Task:
+def tasks(name: str, instance: int) -> Task:
     """The task of that name: "table-50", "table-25" (per cent of the MACs) or a number of genes."""
     kind, _, budget = name.partition("-")
-    return table(int(budget) / 100, one_training) if kind == "table" else synthetic(int(name), instance)
+    return table(int(budget) / 100) if kind == "table" else synthetic(int(name), instance)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,16 @@ def test_a_table_is_searched_within_what_it_has(part: int) -> None:
     assert found["shares"] == sorted(found["shares"])
 
 
+def test_luck_counts_only_in_the_measure_by_one_training() -> None:
+    networks = list(table_space().enumerate())
+    lucky = _table(networks).rows[100]
+    sober = replace(lucky, seed=1, val_top1=(0.1,) * 8, test_top1=0.1)
+    task = TableTask(Table([*_table(networks).rows, sober]), 1.0)
+    seen = task.curve(lucky.genotype, 0)[-1]
+    assert task.by_one_training.true_top1(lucky.genotype) == seen
+    assert task.true_top1(lucky.genotype) == pytest.approx((seen + 0.1) / 2)
+
+
 @pytest.mark.parametrize("name", ["pymoo nsga2", "syne-tune mo-rea", "nsga2"])
 def test_peers_search_as_they_come(name: str) -> None:
     pytest.importorskip({"pymoo": "pymoo", "syne-tune": "syne_tune"}.get(name.split()[0], "optuna"))
@@ -89,7 +100,7 @@ def test_peers_search_as_they_come(name: str) -> None:
 
 
 def test_early_stopping_counts_all_epochs_and_complete_networks_only() -> None:
-    whole, stopped = (run_with_epochs(TASK, rule, 16, 0) for rule in ("none", "asha"))
+    whole, stopped = (run_with_epochs(TASK, "known-cost", rule, 16, 0) for rule in ("none", "asha"))
     assert whole["epochs"] == list(range(8, 8 * 16 + 1, 8))
     assert stopped["epochs"][-1] < whole["epochs"][-1]
     assert summary([whole], 16)["epochs to 90%"] is None
