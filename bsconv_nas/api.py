@@ -15,7 +15,7 @@ from bsconv_nas.limits import Limits, parse_bound
 from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.samplers.warm_start import earlier_results
-from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
+from bsconv_nas.scheduler import StoppingRule, find_early_stopping
 from bsconv_nas.space import GeneSpace, Genotype
 from bsconv_nas.study import Study
 from bsconv_nas.study.backup import check_storage
@@ -45,7 +45,7 @@ def search(
     fixed: Mapping[str, str] | None = None,
     observer: Observer | None = None,
     on_open: Callable[[], None] | None = None,
-    early_stopping: str | EarlyStopping | None = "none",
+    early_stopping: str | StoppingRule | None = "none",
     epoch_timeout: float | None = None,
     references: bool = True,
     top1_floor: float | None = None,
@@ -79,7 +79,8 @@ def search(
         fixed: facts that may not change between runs of a study, by name.
         observer: told what happens.
         on_open: called once the study is open and known to be the same as before.
-        early_stopping: "none", "asha" (successive halving among networks of no more MACs), or an `EarlyStopping`.
+        early_stopping: "none", "forecast" (a training goes on while it may end on the front), "asha" (successive
+            halving among networks of no more MACs), or a `StoppingRule`.
         epoch_timeout: seconds after which a worker is killed that has not ended an epoch; its trial is tried again.
             None: 20 times the slowest epoch so far, at least 5 minutes. Without workers nothing can be killed.
         references: whether known-cost begins with the hand-made reference networks that are points of the space.

@@ -9,7 +9,7 @@ from bsconv_nas.deadlines import EpochDeadlines
 from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.samplers import SpaceSampler
-from bsconv_nas.scheduler import EarlyStopping
+from bsconv_nas.scheduler import StoppingRule
 from bsconv_nas.space import ENUMERABLE, GeneSpace
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.opening import OBJECTIVE
@@ -94,7 +94,7 @@ class Search:
         trials: int,
         seconds: float | None = None,
         observer: Observer | None = None,
-        early_stopping: EarlyStopping | None = None,
+        early_stopping: StoppingRule | None = None,
         epoch_timeout: float | None = None,
     ) -> None:
         self.study = study

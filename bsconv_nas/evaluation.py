@@ -1,6 +1,6 @@
 """What passes between the search and whoever evaluates a network: a job out, results per epoch back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -44,6 +44,9 @@ class EpochResult:
     @property
     def final(self) -> bool:
         return self.epoch >= self.epochs
+
+
+Curve = Sequence[EpochResult]
 
 
 class Evaluator(Protocol):

@@ -12,7 +12,7 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.latency_table import FILE, LATENCY
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
-from bsconv_nas.scheduler import EarlyStopping, find_early_stopping
+from bsconv_nas.scheduler import StoppingRule, find_early_stopping
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.space_file import find_space, space_for_images
 from bsconv_nas.study.settings import SearchSettings
@@ -62,7 +62,7 @@ class Plan:
         return TrainingEvaluator(self.data, self.recipe, machine.device, machine.threads, share)
 
     @property
-    def early_stopping(self) -> EarlyStopping | None:
+    def early_stopping(self) -> StoppingRule | None:
         return _early_stopping(self.settings)
 
     @property
@@ -164,7 +164,7 @@ def image_task(
     return plan.space, plan.evaluator, plan.facts
 
 
-def _early_stopping(settings: SearchSettings) -> EarlyStopping | None:
+def _early_stopping(settings: SearchSettings) -> StoppingRule | None:
     return find_early_stopping(settings.early_stopping, settings.grace_period, settings.reduction_factor)
 
 

@@ -1,22 +1,30 @@
-"""Early stopping for two objectives: which trainings are worth going on with.
+"""Early stopping for two objectives: which trainings are worth going on with. To add a rule: a row in `EARLY_STOPPING`.
 
-Successive halving as in Li et al., "A system for massively parallel hyperparameter tuning" (2020): asynchronous, so a
+`asha` is successive halving as in Li et al., "A system for massively parallel hyperparameter tuning" (2020): asynchronous, so a
 decision takes what has arrived and waits for nobody. With a second objective that is known, a network competes only
 with those that cost no more. A cheap one is therefore never stopped for being less accurate than a large one, and
 whatever could be on the front goes on.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.evaluation import Curve
+from bsconv_nas.forecast import ForecastStopping
 from bsconv_nas.units import did_you_mean
 
 _FIRST_RUNG = 8  # the first rung is this part of the epochs
 
-Curve = Sequence[EpochResult]
+
+class StoppingRule(Protocol):
+    """Decides after each epoch, from what the study stores alone."""
+
+    def continues(self, cost: float, curve: Curve, others: Iterable[tuple[float, Curve]]) -> bool:
+        """Whether a trial with this curve so far goes on; `others` are costs and curves of all other trials."""
+        ...
 
 
 def goes_on(cost: float, top1: float, others: Iterable[tuple[float, float]], reduction: float) -> bool:
@@ -81,27 +89,34 @@ class EarlyStopping:
 
 
 # Rules by the name on the command line.
-EARLY_STOPPING: Mapping[str, EarlyStopping | None] = {"none": None, "asha": EarlyStopping()}
+EARLY_STOPPING: Mapping[str, EarlyStopping | ForecastStopping | None] = {
+    "none": None,
+    "asha": EarlyStopping(),
+    "forecast": ForecastStopping(),
+}
 
 
 def find_early_stopping(
     name: str, first_rung: int | None = None, reduction: float | None = None
-) -> EarlyStopping | None:
+) -> EarlyStopping | ForecastStopping | None:
     """The rule of that name, with its first rung and reduction changed where they are given; None for none.
 
     Raises:
-        UsageError: unknown name, values that are not allowed, or values for no rule.
+        UsageError: unknown name, values that are not allowed, or values that the rule does not have.
     """
     if name not in EARLY_STOPPING:
         raise UsageError(f"unknown early stopping {name!r}; {did_you_mean(name, EARLY_STOPPING)}")
+    given = {
+        key: value for key, value in (("first_rung", first_rung), ("reduction", reduction)) if value is not None
+    }
     rule = EARLY_STOPPING[name]
     if rule is None:
-        if first_rung is not None or reduction is not None:
+        if given:
             raise UsageError(f"early stopping is {name!r}, which has no grace period or reduction factor; ask for asha")
         return None
-    return EarlyStopping(
-        rule.first_rung if first_rung is None else first_rung, rule.reduction if reduction is None else reduction
-    )
+    if reduction is not None and not isinstance(rule, EarlyStopping):
+        raise UsageError(f"early stopping is {name!r}, which has no reduction factor; leave it out, or ask for asha")
+    return replace(rule, **given)
 
 
 def _best(curve: Curve, rung: int) -> float:

@@ -132,7 +132,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="asha: stop trainings that lag behind networks of no more MACs; none. (default: none)",
+            help="forecast: stop trainings that will hardly end on the front; asha: those that lag behind networks of no "
+            "more MACs; none. (default: none)",
             rich_help_panel=_STUDY,
         ),
     ] = None,
@@ -140,7 +141,7 @@ def search(
         int | None,
         typer.Option(
             metavar="EPOCHS",
-            help="Epochs before asha's first decision. (default: an eighth of a training)",
+            help="Epochs before the first decision to stop. (default: an eighth of a training)",
             rich_help_panel=_STUDY,
         ),
     ] = None,

@@ -131,7 +131,7 @@ class Model:
     def _sample(self, trials: Sequence[FrozenTrial], points: Sequence[Point], most: int) -> "_Sample":
         """What is known of the trials, and of the earlier study, cut down to `most` networks."""
         row_of = {trial.number: row for row, trial in enumerate(trials)}
-        seen = observations(trials)
+        seen = observations(trials, [point.position for point in points[: len(trials)]])
         rows = [row_of[o.number] for o in seen]
         sample = _Sample(
             [points[row] for row in rows],

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from bsconv_nas.errors import UsageError
+from bsconv_nas.extrapolation import Line, fit_line
 
 _NO_ERROR = 1e-3  # error that stands for 0 where nothing else was seen
-_MIN_CURVES = 4  # complete curves that it takes to judge stopped trials
-_SLOPE_DEVIATION = 0.3
 
 Network = TypeVar("Network", bound=Hashable)
 
@@ -36,12 +35,16 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return sorted(kept, key=lambda t: (t.datetime_complete or datetime.max, t.number))
 
 
-def observations(trials: Sequence[FrozenTrial]) -> list[Observation]:
-    """Log errors of finished trials, in their order; stopped trials that cannot be judged yet are left out."""
+def observations(trials: Sequence[FrozenTrial], positions: Sequence[float]) -> list[Observation]:
+    """Log errors of finished trials, in their order; stopped trials that cannot be judged yet are left out.
+
+    `positions` are those of the trials' costs on the cost axis.
+    """
+    position = {trial.number: at for trial, at in zip(trials, positions, strict=True)}
     errors = [1.0 - top1 for trial in trials if (top1 := _top1(trial)) is not None]
     least = min((error for error in errors if error > 0), default=2 * _NO_ERROR) / 2
     complete = [trial for trial in trials if _top1(trial) is not None]
-    forecasts: dict[tuple[int, int], _Forecast | None] = {}
+    lines: dict[tuple[int, int], Line | None] = {}
     found: list[Observation] = []
     for trial in trials:
         top1 = _top1(trial)
@@ -49,11 +52,11 @@ def observations(trials: Sequence[FrozenTrial]) -> list[Observation]:
             found.append(Observation(trial.number, _log_error(top1, least)))
             continue
         epoch, epochs, *_ = _curve(trial)[-1]
-        if (epoch, epochs) not in forecasts:
-            forecasts[epoch, epochs] = _forecast(complete, epoch, epochs, least)
-        forecast = forecasts[epoch, epochs]
-        if forecast is not None:
-            log_error, extra = forecast.at(_log_error(_best(trial, epoch), least))
+        if (epoch, epochs) not in lines:
+            lines[epoch, epochs] = _line(complete, position, epoch, epochs, least)
+        line = lines[epoch, epochs]
+        if line is not None:
+            log_error, extra = line.at((_log_error(_best(trial, epoch), least), position[trial.number]))
             found.append(Observation(trial.number, log_error, extra))
     return found
 
@@ -63,8 +66,9 @@ def transferred(earlier: Mapping[Network, float], here: Mapping[Network, float])
 
     Empty while those are too few.
     """
-    line = _line([(log_error, here[network]) for network, log_error in earlier.items() if network in here])
-    return {network: line.at(log_error) for network, log_error in earlier.items()} if line else {}
+    both = [(log_error, here[network]) for network, log_error in earlier.items() if network in here]
+    line = fit_line([(there,) for there, _ in both], [end for _, end in both])
+    return {network: line.at((log_error,)) for network, log_error in earlier.items()} if line else {}
 
 
 def log_error_of(top1: float) -> float:
@@ -72,54 +76,13 @@ def log_error_of(top1: float) -> float:
     return _log_error(top1, _NO_ERROR)
 
 
-@dataclass(frozen=True, slots=True)
-class _Forecast:
-    """Line from the log error at an epoch to the final one, fitted to complete trials.
-
-    Networks are stopped because of their value at that epoch, so complete trials are a selection by it. A mere mean of
-    the differences would carry that selection over to the stopped ones; a regression on the value itself does not.
-    With few points the slope is held near 1, where the line is that mean.
-    """
-
-    start_mean: float
-    end_mean: float
-    slope: float
-    slope_variance: float
-    variance: float
-    count: int
-
-    def at(self, start: float) -> tuple[float, float]:
-        """Expected final log error and its variance."""
-        distance = start - self.start_mean
-        variance = self.variance * (1 + 1 / self.count) + self.slope_variance * distance**2
-        return min(0.0, self.end_mean + self.slope * distance), variance
-
-
-def _forecast(complete: Sequence[FrozenTrial], epoch: int, epochs: int, least: float) -> _Forecast | None:
-    pairs = [
-        (_log_error(_best(trial, epoch), least), _log_error(_top1(trial) or 0.0, least))
-        for trial in complete
-        if (curve := _curve(trial)) and curve[-1][1] == epochs and curve[0][0] <= epoch
-    ]
-    return _line(pairs)
-
-
-def _line(pairs: Sequence[tuple[float, float]]) -> _Forecast | None:
-    """The line through pairs of log errors; None while there are too few."""
-    if len(pairs) < _MIN_CURVES:
-        return None
-    count = len(pairs)
-    start_mean = sum(start for start, _ in pairs) / count
-    end_mean = sum(end for _, end in pairs) / count
-    spread = sum((start - start_mean) ** 2 for start, _ in pairs)
-    product = sum((start - start_mean) * (end - end_mean) for start, end in pairs)
-    differences = [(end - end_mean) - (start - start_mean) for start, end in pairs]
-    rough = max(sum(d * d for d in differences) / (count - 1), 1e-6)
-    precision = rough / _SLOPE_DEVIATION**2  # of the prior that the slope is 1
-    slope = (product + precision) / (spread + precision)
-    residuals = [(end - end_mean) - slope * (start - start_mean) for start, end in pairs]
-    variance = max(sum(r * r for r in residuals) / max(1, count - 2), 1e-4)
-    return _Forecast(start_mean, end_mean, slope, variance / (spread + precision), variance, count)
+def _line(
+    complete: Sequence[FrozenTrial], position: Mapping[int, float], epoch: int, epochs: int, least: float
+) -> Line | None:
+    """From the best log error up to an epoch, and the cost, to the final log error."""
+    begun = [t for t in complete if (curve := _curve(t)) and curve[-1][1] == epochs and curve[0][0] <= epoch]
+    features = [(_log_error(_best(trial, epoch), least), position[trial.number]) for trial in begun]
+    return fit_line(features, [_log_error(_top1(trial) or 0.0, least) for trial in begun])
 
 
 def _top1(trial: FrozenTrial) -> float | None:

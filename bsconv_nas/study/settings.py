@@ -40,7 +40,7 @@ class SearchSettings(TomlModel):
     references: bool = True
     top1_floor: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
     warm_start: str | None = None
-    early_stopping: Literal["none", "asha"] = "none"
+    early_stopping: Literal["none", "forecast", "asha"] = "none"
     grace_period: Annotated[int, Field(ge=1)] | None = None
     reduction_factor: Annotated[float, Field(gt=1, strict=False)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0

@@ -249,7 +249,7 @@ def test_stopped_trials_are_judged_without_bias(slope: float) -> None:
             _trial(i, *((TrialState.COMPLETE, c) if keep else (TrialState.PRUNED, c[:1])), 2)  # type: ignore[arg-type]
             for i, (c, keep) in enumerate(zip(curves, keeps, strict=True))
         ]
-        for seen in observations(finished(trials)):
+        for seen in observations(finished(trials), rng.uniform(size=60).tolist()):
             if not keeps[seen.number]:
                 errors.append(seen.log_error - min(0.0, ends[seen.number]))
                 covered.append(abs(errors[-1]) < 2 * seen.extra**0.5)
@@ -261,7 +261,7 @@ def test_stopped_trials_are_judged_without_bias(slope: float) -> None:
 def test_stopped_trials_without_anything_to_compare_with_are_left_out() -> None:
     stopped = [_trial(i, TrialState.PRUNED, [0.2], 4) for i in range(3)]
     complete = [_trial(3 + i, TrialState.COMPLETE, [0.3 + 0.1 * i, 0.5], 2) for i in range(6)]
-    assert {seen.number for seen in observations(finished(stopped + complete))} == {3, 4, 5, 6, 7, 8}
+    assert {seen.number for seen in observations(finished(stopped + complete), [0.5] * 9)} == {3, 4, 5, 6, 7, 8}
 
 
 def test_refits_grow_by_a_tenth() -> None:

@@ -16,7 +16,7 @@ from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import SAMPLERS, make_sampler
-from bsconv_nas.scheduler import EarlyStopping, goes_on
+from bsconv_nas.scheduler import EARLY_STOPPING, EarlyStopping, find_early_stopping, goes_on
 from bsconv_nas.space import GeneSpace
 from bsconv_nas.study import Study, TrialState
 from bsconv_nas.study.storage import open_storage
@@ -118,8 +118,12 @@ SPACE = GeneSpace(
 )
 
 
-def _search(study: Study, evaluator: _Curves, trials: int, sampler: str = "random") -> Search:
-    run = Search(study, SPACE, make_sampler(sampler, SPACE, Limits(), 0), trials, early_stopping=EarlyStopping())
+RULES = [name for name, rule in EARLY_STOPPING.items() if rule is not None]
+
+
+def _search(study: Study, evaluator: _Curves, trials: int, sampler: str = "random", rule: str = "asha") -> Search:
+    proposer = make_sampler(sampler, SPACE, Limits(), 0)
+    run = Search(study, SPACE, proposer, trials, early_stopping=find_early_stopping(rule))
     LocalExecutor().run(run, evaluator)
     return run
 
@@ -132,25 +136,27 @@ def _outcome(study: Study) -> list[tuple[object, ...]]:
     return [(r.number, r.state, r.genotype, len(r.curve), r.top1) for r in study.all_records]
 
 
-def test_a_search_stops_what_lags_and_keeps_the_front() -> None:
+@pytest.mark.parametrize(("rule", "rungs"), [("asha", {1, 2, 4}), ("forecast", set(range(1, 8)))])
+def test_a_search_stops_what_lags_and_keeps_the_front(rule: str, rungs: set[int]) -> None:
     study = _study()
-    _search(study, _Curves(), 30)
+    _search(study, _Curves(), 30, rule=rule)
     records = study.records
     stopped = [r for r in records if r.state is TrialState.STOPPED]
     assert len(records) == 30
     assert len(stopped) >= 5
-    assert all(r.top1 is None and len(r.curve) in {1, 2, 4} for r in stopped)
+    assert all(r.top1 is None and len(r.curve) in rungs for r in stopped)
     assert {tuple(r.genotype) for r in study.front()} == {(w, 1) for w in range(5)}
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("stop_at", [(0, 1), (3, 1), (9, 1)])
-def test_an_interrupted_search_decides_as_an_uninterrupted_one(stop_at: tuple[int, int]) -> None:
+def test_an_interrupted_search_decides_as_an_uninterrupted_one(rule: str, stop_at: tuple[int, int]) -> None:
     whole, storage = _study(), open_storage(None)
-    _search(whole, _Curves(), 16)
+    _search(whole, _Curves(), 16, rule=rule)
     with pytest.raises(KeyboardInterrupt):
-        _search(_study(storage), _Curves(stop_at=stop_at), 16)
+        _search(_study(storage), _Curves(stop_at=stop_at), 16, rule=rule)
     again = _study(storage)
-    _search(again, _Curves(), 16)
+    _search(again, _Curves(), 16, rule=rule)
     assert _outcome(again) == _outcome(whole)
 
 
@@ -167,10 +173,11 @@ def test_the_verdict_ends_the_trial_once() -> None:
     assert run.report(cheap.number, EpochResult(2, 8, 0.5)) is Verdict.CONTINUE
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])  # gp needs torch and seconds a trial
-def test_stopped_trials_trip_no_sampler(sampler: str) -> None:
+def test_stopped_trials_trip_no_sampler(sampler: str, rule: str) -> None:
     study = _study()
-    _search(study, _Curves(), 28, sampler)
+    _search(study, _Curves(), 28, sampler, rule)
     states = {record.state for record in study.records}
     assert states == {TrialState.COMPLETE, TrialState.STOPPED}
     assert not any(trial.intermediate_values for trial in study.optuna_study.trials)
