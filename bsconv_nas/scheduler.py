@@ -1,9 +1,9 @@
 """Early stopping for two objectives: which trainings are worth going on with. To add a rule: a row in `EARLY_STOPPING`.
 
-`asha` is successive halving as in Li et al., "A system for massively parallel hyperparameter tuning" (2020): asynchronous, so a
-decision takes what has arrived and waits for nobody. With a second objective that is known, a network competes only
-with those that cost no more. A cheap one is therefore never stopped for being less accurate than a large one, and
-whatever could be on the front goes on.
+`asha` is successive halving as in Li et al., "A system for massively parallel hyperparameter tuning" (2020):
+asynchronous, so a decision takes what has arrived and waits for nobody. With a second objective that is known, a
+network competes only with those that cost no more. A cheap one is therefore never stopped for being less accurate than
+a large one, and whatever could be on the front goes on. `forecast` is in `forecast.py`.
 """
 
 import math
@@ -106,9 +106,7 @@ def find_early_stopping(
     """
     if name not in EARLY_STOPPING:
         raise UsageError(f"unknown early stopping {name!r}; {did_you_mean(name, EARLY_STOPPING)}")
-    given = {
-        key: value for key, value in (("first_rung", first_rung), ("reduction", reduction)) if value is not None
-    }
+    given = {key: value for key, value in (("first_rung", first_rung), ("reduction", reduction)) if value is not None}
     rule = EARLY_STOPPING[name]
     if rule is None:
         if given:

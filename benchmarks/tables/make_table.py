@@ -2,9 +2,9 @@
 
     python -m benchmarks.tables.make_table --data path/to/cifar10
 
-The order is random but fixed, so a part of the table is a fair sample of it. Second seeds come at the end: of each fourth
-network, then of all others with at most the median of the MACs, where searches are compared. Rows are appended as they
-come. `README.md` beside this file is the data card.
+The order is random but fixed, so a part of the table is a fair sample of it. Second seeds come at the end: of each
+fourth network, then of all others with at most the median of the MACs, where searches are compared. Rows are appended
+as they come. `README.md` beside this file is the data card.
 """
 
 import argparse

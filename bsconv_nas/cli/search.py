@@ -132,7 +132,7 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="forecast: stop trainings that will hardly end on the front; asha: those that lag behind networks of no "
+            help="forecast: stop trainings that will hardly end on the front; asha: that lag behind networks of no "
             "more MACs; none. (default: none)",
             rich_help_panel=_STUDY,
         ),

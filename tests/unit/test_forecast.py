@@ -70,7 +70,7 @@ def test_only_complete_networks_of_no_more_cost_are_to_be_beaten() -> None:
 
 def test_nothing_is_stopped_before_enough_is_known() -> None:
     rule = ForecastStopping()
-    short = [_curve(0.1, 0.9)[:1] + [EpochResult(2, 2, 0.9)] for _ in range(9)]
+    short = [[*_curve(0.1), EpochResult(2, 2, 0.9)] for _ in range(9)]
     assert rule.continues(*_trial(0.1, epochs=3), COMPLETE[-7:])
     assert rule.continues(*_trial(0.1, epochs=3), [(1.0, curve) for curve in short])
     assert rule.continues(1.0, [], COMPLETE)
