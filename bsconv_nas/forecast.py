@@ -24,7 +24,8 @@ class ForecastStopping:
     """Stops trainings that will hardly end on the front.
 
     Args:
-        first_rung: epochs before the first decision; None: an eighth of a training. Decisions follow at each eighth.
+        first_rung: epochs before the first decision; None: half of a training, as earlier values say little about the
+            networks that a good sampler proposes. Decisions follow at each eighth.
         chance: of ending on the front that is not worth going on for, in (0, 1).
 
     Raises:
@@ -42,7 +43,7 @@ class ForecastStopping:
 
     def rungs(self, epochs: int) -> list[int]:
         """Epochs at which a training of `epochs` is judged; none of them is the last."""
-        first = self.first_rung or 1
+        first = self.first_rung or math.ceil(epochs / 2)
         found = {math.ceil(part * epochs / _PARTS) for part in range(1, _PARTS)}
         return sorted(rung for rung in found if first <= rung < epochs)
 

@@ -30,10 +30,11 @@ COMPLETE = [_trial(0.3 + 0.05 * i) for i in range(9)]
 @pytest.mark.parametrize(
     ("rule", "epochs", "rungs"),
     [
-        (ForecastStopping(), 8, [1, 2, 3, 4, 5, 6, 7]),
-        (ForecastStopping(), 20, [3, 5, 8, 10, 13, 15, 18]),
+        (ForecastStopping(), 8, [4, 5, 6, 7]),
+        (ForecastStopping(), 20, [10, 13, 15, 18]),
+        (ForecastStopping(), 2, [1]),
         (ForecastStopping(), 1, []),
-        (ForecastStopping(first_rung=4), 8, [4, 5, 6, 7]),
+        (ForecastStopping(first_rung=1), 8, [1, 2, 3, 4, 5, 6, 7]),
         (ForecastStopping(first_rung=30), 20, []),
     ],
 )
@@ -55,13 +56,13 @@ def test_settings_by_name() -> None:
 
 def test_what_will_not_end_on_the_front_is_stopped() -> None:
     rule = ForecastStopping()
-    assert not rule.continues(*_trial(0.3, epochs=3), COMPLETE)
-    assert rule.continues(*_trial(0.72, epochs=3), COMPLETE)
+    assert not rule.continues(*_trial(0.3, epochs=4), COMPLETE)
+    assert rule.continues(*_trial(0.72, epochs=4), COMPLETE)
 
 
 def test_only_complete_networks_of_no_more_cost_are_to_be_beaten() -> None:
     rule = ForecastStopping()
-    cost, curve = _trial(0.3, cost=1.0, epochs=3)
+    cost, curve = _trial(0.3, cost=1.0, epochs=4)
     dearer = [(2.0, other) for _, other in COMPLETE]
     assert rule.continues(cost, curve, dearer)
     assert not rule.continues(cost, curve, [*dearer, _trial(0.6)])
@@ -71,22 +72,22 @@ def test_only_complete_networks_of_no_more_cost_are_to_be_beaten() -> None:
 def test_nothing_is_stopped_before_enough_is_known() -> None:
     rule = ForecastStopping()
     short = [[*_curve(0.1), EpochResult(2, 2, 0.9)] for _ in range(9)]
-    assert rule.continues(*_trial(0.1, epochs=3), COMPLETE[-7:])
-    assert rule.continues(*_trial(0.1, epochs=3), [(1.0, curve) for curve in short])
+    assert rule.continues(*_trial(0.1, epochs=4), COMPLETE[-7:])
+    assert rule.continues(*_trial(0.1, epochs=4), [(1.0, curve) for curve in short])
     assert rule.continues(1.0, [], COMPLETE)
 
 
 def test_between_rungs_nothing_is_decided() -> None:
-    rule = ForecastStopping(first_rung=4)
-    assert rule.continues(*_trial(0.3, epochs=3), COMPLETE)
-    assert not rule.continues(*_trial(0.3, epochs=4), COMPLETE)
+    rule = ForecastStopping(first_rung=5)
+    assert rule.continues(*_trial(0.3, epochs=4), COMPLETE)
+    assert not rule.continues(*_trial(0.3, epochs=5), COMPLETE)
 
 
 def test_noise_makes_it_careful() -> None:
     telling = [_trial(0.4 + 0.01 * i) for i in range(20)]
     ends = np.random.default_rng(0).permutation(20)
-    noisy = [(cost, [*curve[:3], *telling[end][1][3:]]) for (cost, curve), end in zip(telling, ends, strict=True)]
-    own = _trial(0.55, epochs=3)
+    noisy = [(cost, [*curve[:4], *telling[end][1][4:]]) for (cost, curve), end in zip(telling, ends, strict=True)]
+    own = _trial(0.55, epochs=4)
     assert not ForecastStopping().continues(*own, telling)
     assert ForecastStopping().continues(*own, noisy)
 
