@@ -141,7 +141,7 @@ def search(
         int | None,
         typer.Option(
             metavar="EPOCHS",
-            help="Epochs before the first decision to stop. (default: asha an eighth, forecast half of a training)",
+            help="Epochs before the first decision to stop. (default: an eighth of a training for asha, a quarter for forecast)",
             rich_help_panel=_STUDY,
         ),
     ] = None,

@@ -136,7 +136,7 @@ def _outcome(study: Study) -> list[tuple[object, ...]]:
     return [(r.number, r.state, r.genotype, len(r.curve), r.top1) for r in study.all_records]
 
 
-@pytest.mark.parametrize(("rule", "rungs"), [("asha", {1, 2, 4}), ("forecast", {4, 5, 6, 7})])
+@pytest.mark.parametrize(("rule", "rungs"), [("asha", {1, 2, 4}), ("forecast", {2, 3, 4, 5, 6, 7})])
 def test_a_search_stops_what_lags_and_keeps_the_front(rule: str, rungs: set[int]) -> None:
     study = _study()
     _search(study, _Curves(), 30, rule=rule)
