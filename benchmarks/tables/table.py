@@ -12,6 +12,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from bsconv_nas.arch import ArchSpec
 from bsconv_nas.arch_space import ArchSpace
@@ -73,6 +74,11 @@ HEADER = [*GENES, "seed", "macs", "params", *(f"val_{epoch}" for epoch in range(
 VAL_IMAGES, TEST_IMAGES = 5_000, 10_000
 
 
+def unseen_top1(row: Row) -> float:
+    """Accuracy of one training on validation and test images together."""
+    return (VAL_IMAGES * row.val_top1[-1] + TEST_IMAGES * row.test_top1) / (VAL_IMAGES + TEST_IMAGES)
+
+
 class Table:
     """All rows, by genotype and seed."""
 
@@ -97,7 +103,7 @@ class Table:
         return key in self._by_key
 
     def unseen_top1(self, genotype: Genotype) -> float:
-        """Share of the images of validation and test part that are right, mean of the network's trainings.
+        """Mean over the network's trainings of the accuracy on validation and test images together.
 
         What a network is worth, as well as the table knows it: one training's validation accuracy is as much luck. It
         is for judging searches afterwards, never for a search to look at.
@@ -106,8 +112,7 @@ class Table:
             KeyError: not in the table.
         """
         trainings = [self._by_key[genotype, seed] for seed in (0, 1) if seed == 0 or (genotype, seed) in self]
-        right = sum(VAL_IMAGES * row.val_top1[-1] + TEST_IMAGES * row.test_top1 for row in trainings)
-        return right / (VAL_IMAGES + TEST_IMAGES) / len(trainings)
+        return mean(map(unseen_top1, trainings))
 
     def repeated(self) -> list[tuple[Row, Row]]:
         """Networks that were trained with two seeds."""
