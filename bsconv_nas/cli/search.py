@@ -141,7 +141,8 @@ def search(
         int | None,
         typer.Option(
             metavar="EPOCHS",
-            help="Epochs before the first decision to stop. (default: an eighth of a training for asha, a quarter for forecast)",
+            help="Epochs before the first decision to stop. (default: of a training, an eighth for asha, a quarter for "
+            "forecast)",
             rich_help_panel=_STUDY,
         ),
     ] = None,
