@@ -28,7 +28,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
         raise SystemExit("the plot needs matplotlib: pip install matplotlib") from error
     figure, axes = plt.subplots(1, len(results), figsize=(4.2 * len(results), 3.6), sharey=True, squeeze=False)
     for axis, (task, samplers) in zip(axes[0], results.items(), strict=True):
-        for number, (name, found) in enumerate(samplers.items()):
+        searches = {name: found for name, found in samplers.items() if " + " not in name}  # those with epochs are apart
+        for number, (name, found) in enumerate(searches.items()):
             low, middle, high = bands(found["runs"])
             trainings = range(1, len(middle) + 1)
             axis.plot(trainings, middle, color=f"C{number}", label=name, linewidth=2.2 if name == "known-cost" else 1.2)

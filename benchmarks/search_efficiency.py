@@ -128,22 +128,24 @@ def summary(runs: list[dict[str, Any]], trials: int, measure: str = "shares") ->
         if mark <= trials
     }
     for wanted in SHARES:
-        found[f"to {wanted:.0%}"] = _median([_reached(r[measure], wanted) for r in runs])
+        found[f"to {wanted:.0%}"] = median([reached(r[measure], wanted) for r in runs])
         if "epochs" in runs[0]:
-            ends = [(_reached(r[measure], wanted), r["epochs"]) for r in runs]
-            found[f"epochs to {wanted:.0%}"] = _median([epochs[n - 1] if n else None for n, epochs in ends])
+            ends = [(reached(r[measure], wanted), r["epochs"]) for r in runs]
+            found[f"epochs to {wanted:.0%}"] = median([epochs[n - 1] if n else None for n, epochs in ends])
     found["wasted"] = round(statistics.mean(r["wasted"] for r in runs), 3)
     found["ask ms"] = round(1000 * statistics.mean(r["ask_seconds"] for r in runs), 1)
     return found
 
 
-def _reached(shares: list[float], wanted: float) -> int | None:
+def reached(shares: list[float], wanted: float) -> int | None:
+    """The number of the first training after which there is a share of `wanted`; None if there is none."""
     return next((number for number, got in enumerate(shares, 1) if got >= wanted), None)
 
 
-def _median(counts: list[int | None]) -> int | None:
-    median = statistics.median_high([count or 10**9 for count in counts])
-    return median if median < 10**9 else None
+def median(counts: list[int | None]) -> int | None:
+    """The median of counts, None standing for more than any."""
+    middle = statistics.median_high([count or 10**9 for count in counts])
+    return middle if middle < 10**9 else None
 
 
 def behind_random(found: dict[str, Any]) -> list[int]:
@@ -166,7 +168,8 @@ def measure(task_name: str, name: str, trials: int, seeds: range) -> dict[str, A
         else:
             runs.append(run_with_epochs(task, *name.split(" + "), trials, seed))
     one = {ONE_TRAINING: summary(runs, trials, ONE_TRAINING)} if ONE_TRAINING in runs[0] else {}
-    return {**summary(runs, trials), **one, "runs": runs}
+    kept = [{name: value for name, value in each.items() if name != ONE_TRAINING} for each in runs]
+    return {**summary(runs, trials), **one, "runs": kept}
 
 
 def main() -> None:

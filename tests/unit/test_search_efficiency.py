@@ -1,6 +1,8 @@
 """The benchmark of samplers: its problems are what they say, its fronts are the best, its numbers are right."""
 
+import itertools
 import json
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +13,12 @@ import pytest
 from benchmarks import search_efficiency, true_front
 from benchmarks.peers import PEERS
 from benchmarks.plot_search_efficiency import bands
+from benchmarks.search_bounds import foreseen, inside, left_out
 from benchmarks.search_efficiency import behind_random, run, run_with_epochs, summary
 from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
 from benchmarks.tasks import SyntheticTask, TableTask, share, tasks
+from bsconv_nas.samplers.gp import Features, Kernel, Posterior
 from bsconv_nas.space import Genotype
 
 TASK = SyntheticTask(Problem(8, 0))
@@ -104,6 +108,29 @@ def test_early_stopping_counts_all_epochs_and_complete_networks_only() -> None:
     assert whole["epochs"] == list(range(8, 8 * 16 + 1, 8))
     assert stopped["epochs"][-1] < whole["epochs"][-1]
     assert summary([whole], 16)["epochs to 90%"] is None
+
+
+def test_what_is_foreseen_costs_fewer_epochs_and_finds_the_same() -> None:
+    task = TableTask(_table(list(table_space().enumerate())), 0.25)
+    order = random.Random(0).sample(inside(task), 40)
+    shares, spent = foreseen(task, order, 1)
+    whole, all_epochs = foreseen(task, order, 8)
+    assert shares == whole
+    assert all_epochs == [8 * number for number in range(1, len(order) + 1)]
+    assert spent[0] == 8
+    assert {b - a for a, b in itertools.pairwise(spent)} == {1, 8}
+
+
+def test_predictions_from_all_others_are_those_of_a_process_without_it() -> None:
+    rng = np.random.default_rng(0)
+    features = Features(rng.uniform(size=(12, 2)), np.eye(3)[rng.integers(0, 3, 12)], rng.uniform(size=(12, 1)))
+    targets, kernel = rng.normal(size=12), Kernel((3,), 2)
+    theta, rest = kernel.prior_mean, np.arange(1, 12)
+    means, deviations = left_out(kernel, theta, kernel.covariance(theta, features, features), targets)
+    others = Posterior(kernel, theta, features.take(rest), targets[rest], np.zeros(11))
+    mean, deviation = others.predict(features.take(np.array([0])))
+    assert means[0] == pytest.approx(mean[0], rel=1e-6)
+    assert deviations[0] ** 2 == pytest.approx(deviation[0] ** 2 + np.exp(theta[-1]), rel=1e-3)
 
 
 def test_summary_of_runs() -> None:
