@@ -160,6 +160,26 @@ def test_an_interrupted_search_decides_as_an_uninterrupted_one(rule: str, stop_a
     assert _outcome(again) == _outcome(whole)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_eight_at_a_time_in_any_order_keep_the_front(rule: str) -> None:
+    study, rng = _study(), random.Random(0)
+    sampler = make_sampler("random", SPACE, Limits(), 0)
+    run = Search(study, SPACE, sampler, 30, early_stopping=find_early_stopping(rule))
+    trainings = {}
+    while study.count < 30 or trainings:
+        while len(trainings) < 8 and (job := run.next()) is not None:
+            trainings[job.number] = _Curves().run(job)
+        number = rng.choice(sorted(trainings))
+        result = next(trainings[number])
+        verdict = run.report(number, result)
+        if result.final:
+            run.finish(number)
+        if result.final or verdict is Verdict.STOP:
+            del trainings[number]
+    assert {record.state for record in study.records} == {TrialState.COMPLETE, TrialState.STOPPED}
+    assert {tuple(record.genotype) for record in study.front()} == {(width, 1) for width in range(5)}
+
+
 def test_the_verdict_ends_the_trial_once() -> None:
     study = _study()
     run = Search(study, SPACE, make_sampler("random", SPACE, Limits(), 0), 9, early_stopping=EarlyStopping(1))
