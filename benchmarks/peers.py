@@ -128,6 +128,7 @@ PEERS: dict[str, Callable[[Task, int], Peer]] = {
     "nsga2 repaired": _ours("nsga2"),
     "tpe": lambda task, seed: OptunaPeer(task, TPESampler(seed=seed)),
     "nsga2": lambda task, seed: OptunaPeer(task, NSGAIISampler(seed=seed)),
+    "gp repaired": _ours("gp"),
     "gp": lambda task, seed: OptunaPeer(task, GPSampler(seed=seed)),
     "pymoo nsga2": PymooPeer,
     "syne-tune mo-rea": SyneTunePeer,

@@ -34,7 +34,7 @@ from bsconv_nas.study.settings import provenance
 MARKS = (25, 50, 100, 200)
 SHARES = (0.90, 0.95, 0.99)
 ONE_TRAINING = "one training"
-USUAL = [name for name in PEERS if name not in ("gp", "syne-tune mo-rea")]  # slow, and rarely installed
+USUAL = [name for name in PEERS if name not in ("gp repaired", "gp", "syne-tune mo-rea")]  # slow, and rarely installed
 
 
 class Progress:
