@@ -94,7 +94,10 @@ class PymooPeer:
 
 
 class SyneTunePeer:
-    """Syne Tune's multi-objective regularized evolution with a population of 20; it knows no constraints."""
+    """Syne Tune's multi-objective regularized evolution with a population of 20; it knows no constraints.
+
+    Its searches differ from run to run, whatever the seed.
+    """
 
     def __init__(self, task: Task, seed: int) -> None:
         try:
