@@ -16,6 +16,9 @@ class Bridge:
 
     Tune swallows or wraps what callbacks raise, and runs the trial again, so every error is kept here, the search is
     suspended, and `RayExecutor.run` raises it.
+
+    Tune itself begins most trials again whose worker died, but gives one up at once that it is just moving to a worker.
+    Such a job is handed out again, as another trial of Tune's.
     """
 
     def __init__(self, search: JobQueue, max_retries: int) -> None:
@@ -23,19 +26,35 @@ class Bridge:
         self.max_retries = max_retries
         self.error: Exception | None = None
         self._jobs: dict[str, Job] = {}
-        self._deaths: dict[str, list[str]] = {}
+        self._deaths: dict[int, list[str]] = {}  # of jobs that have not ended
+        self._again: list[Job] = []
+        self._no_more = False
 
     def __getstate__(self) -> dict[str, object]:
         return {}  # Tune saves its callbacks so as to restore a run; ours are never restored, the study is the truth
 
-    def next_job(self, tune_id: str) -> Job | None:
+    @property
+    def done(self) -> bool:
+        """Whether no more jobs will be handed out."""
+        return self.search.suspended or (self._no_more and not self._jobs and not self._again)
+
+    def next_job(self, tune_id: str) -> tuple[Job, int] | None:
+        """The next job and how many workers died of it; None while there is none, see `done`."""
         try:
-            job = self.search.next()
+            job = self._next()
         except Exception as error:  # noqa: BLE001
             self._end(error)
+            job = None
+        if job is None:
             return None
-        if job is not None:
-            self._jobs[tune_id] = job
+        self._jobs[tune_id] = job
+        return job, len(self._deaths.get(job.number, []))
+
+    def _next(self) -> Job | None:
+        if self._again and not self.search.suspended:
+            return self._again.pop(0)
+        job = None if self._no_more else self.search.next()
+        self._no_more = job is None
         return job
 
     def take(self, tune_id: str, result: dict[str, Any]) -> Verdict:
@@ -73,18 +92,22 @@ class Bridge:
         if job is None or self.search.suspended:
             return
         reason = reason_of_death(job, told)
-        deaths = self._deaths.setdefault(tune_id, [])
+        deaths = self._deaths.setdefault(job.number, [])
         deaths.append(reason)
         if len(deaths) <= self.max_retries:
             first = reason.splitlines()[0]
             _log.warning("trial %d: its worker died (%s); trying again", job.number, first)
 
     def gave_up(self, tune_id: str) -> None:
-        """A trial's workers died more often than allowed."""
+        """Tune will not begin a trial again: its workers died more often than allowed, or at a bad moment."""
         job = self._jobs.get(tune_id)
         if job is None or self.search.suspended:
             return
-        deaths = self._deaths.get(tune_id) or [reason_of_death(job, "")]
+        deaths = self._deaths.get(job.number) or [reason_of_death(job, "")]
+        if len(deaths) <= self.max_retries:
+            del self._jobs[tune_id]
+            self._again.append(job)
+            return
         self._forget(tune_id)
         try:
             self.search.fail(job.number, f"its worker died {_times(len(deaths))}: {_summary(deaths)}")
@@ -92,8 +115,7 @@ class Bridge:
             self._end(error)
 
     def _forget(self, tune_id: str) -> None:
-        del self._jobs[tune_id]
-        self._deaths.pop(tune_id, None)
+        self._deaths.pop(self._jobs.pop(tune_id).number, None)
 
     def _end(self, error: Exception) -> None:
         self.error = self.error or error

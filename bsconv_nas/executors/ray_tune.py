@@ -29,7 +29,7 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # Its paragraphs on standard output about each death: `Bridge` says in a line what became of the trial.
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed|Raylet is terminated|killed due to the node running low",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "worker died or was killed|Raylet is terminated|node running low|marked dead",
     "RAY_worker_niceness": "0",  # at Ray's 15 workers starve beside whatever else runs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -197,8 +197,12 @@ class _JobSearcher(Searcher):
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        job = self._bridge.next_job(trial_id)
-        return {"job": job, "attempt": 0} if job is not None else cast(Any, Searcher.FINISHED)
+        found = self._bridge.next_job(trial_id)
+        if found is not None:
+            job, deaths = found
+            return {"job": job, "deaths_before": deaths, "attempt": deaths}
+        # Not finished while a trial runs: should its worker die, the job may have to be handed out once more.
+        return cast(Any, Searcher.FINISHED) if self._bridge.done else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
@@ -211,6 +215,9 @@ class _JobScheduler(FIFOScheduler):
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        trial.max_failures = self._bridge.max_retries - trial.config["deaths_before"]
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         verdict = self._bridge.take(trial.trial_id, result)

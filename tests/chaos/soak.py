@@ -148,7 +148,7 @@ class Soak:
     def _kill(self, process: subprocess.Popen[bytes], done: int) -> bool:
         """Kill something; whether it was the driver."""
         chance = self.rng.random()
-        if chance < 0.4 and done >= self.trials * 2 // 3:
+        if chance < 0.2 and done >= self.trials * 2 // 3:
             self._left |= descendants(process.pid)
             process.kill()
             self.story.kills["driver"] += 1

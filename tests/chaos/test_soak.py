@@ -29,7 +29,7 @@ def test_a_soak_of_random_kills(tmp_path: Path, trials: int, options: list[str])
         output.seek(0)
         text = output.read()
     assert code == 0, text
-    assert "(raylet)" not in text, "Ray's own paragraphs on each death"
+    assert "worker died or was killed" not in text, "Ray's own paragraph on each death"
     story = json.loads(text.splitlines()[-1])
     assert story["left_over"] == 0, "programs of Ray that outlive their driver"
     if trials > 100:
