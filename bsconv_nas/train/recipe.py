@@ -36,6 +36,7 @@ class Recipe(TomlModel):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     decay_all: bool = False  # also biases and normalisation; otherwise convolution and linear weights only
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the old average kept at each step; 0: no averaging
+    clip_norm: Annotated[float, Field(ge=0)] = 10.0  # longest gradient of all weights; 0: any. Most are of 1 to 5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     orthonormal_alpha: Annotated[float, Field(ge=0)] = 0.1  # weight of the BSConv-S regulariser, as in the paper
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 4  # pixels of random shift in each direction
@@ -46,7 +47,11 @@ class Recipe(TomlModel):
     @property
     def identity(self) -> str:
         """Text that tells recipes apart; fields that came later go without saying at their defaults."""
-        later = {"precision": self.precision == "float32", "crop_scale": self.crop_scale == 1}
+        later = {
+            "precision": self.precision == "float32",
+            "crop_scale": self.crop_scale == 1,
+            "clip_norm": self.clip_norm == 10,
+        }
         return self.model_dump_json(exclude={name for name, default in later.items() if default})
 
     def steps_per_epoch(self, images: int) -> int:
@@ -105,6 +110,7 @@ FULL_RECIPES: dict[str, Recipe] = {
         nesterov=False,
         weight_decay=1e-4,
         decay_all=True,
+        clip_norm=0.0,
         label_smoothing=0.0,
     ),
 }

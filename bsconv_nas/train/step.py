@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
 
 from bsconv_nas.nn.bsconv import orthonormal_loss
 from bsconv_nas.train.memory import backward_in_parts, free_memory
@@ -54,6 +55,9 @@ class PlainStep:
         regulariser = orthonormal_loss(self._network, self._recipe.orthonormal_alpha)
         if regulariser.requires_grad:  # not where no layer has one
             regulariser.backward()
+        if self._recipe.clip_norm:
+            # Networks of one or two channels are thrown far away by single batches, in bfloat16 never to come back.
+            clip_grad_norm_(self._network.parameters(), self._recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
         return loss

@@ -106,9 +106,17 @@ def test_what_cannot_be_done_is_one_line(
     assert not (home / "x").exists()
 
 
+# What a shell starts in the background ignores interrupts, and so do its children: these tests may be among them.
+HEEDING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("bsconv_nas", run_name="__main__")
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_export_that_is_ended_leaves_nothing(home: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "bsconv_nas", "export", "demo", "--to", "ended", "--format", "onnx"]
+    command = [sys.executable, "-c", HEEDING, "export", "demo", "--to", "ended", "--format", "onnx"]
     with subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while not list(home.glob(".ended-*/export/model.safetensors")):  # by then it is writing
