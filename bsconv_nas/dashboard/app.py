@@ -20,12 +20,14 @@ from bsconv_nas.dashboard.hub import Hub
 from bsconv_nas.dashboard.security import Guard
 from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
 from bsconv_nas.errors import BsconvNasError
+from bsconv_nas.study.importance import LEAST_TRIALS
 
 ASSETS = resources.files("bsconv_nas.dashboard") / "assets"
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _LOOK_EVERY = 0.25  # seconds between looks at a study's files
 _HEARTBEAT = 5.0  # seconds after which a page is told that nothing happened
 _MOST_CHOICES = 200
+_GROWTH = 1.25  # of the number of trained networks, from which on importances are worked out anew: seconds of CPU
 
 
 def make_app(hub: Hub, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -51,7 +53,7 @@ class Api:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self._importances: dict[str, tuple[tuple[str, int], dict[str, float]]] = {}
+        self._importances: dict[str, tuple[str, int, dict[str, float]]] = {}
         self._counting = threading.Lock()
 
     def studies(self, request: Request) -> Response:
@@ -71,13 +73,13 @@ class Api:
 
     def importance(self, request: Request) -> Response:
         source = self._source(request)
-        complete = [row for row in source.table.rows.values() if row.top1 is not None]
-        state = (source.epoch, len(complete))
+        complete = sum(row.top1 is not None for row in source.table.rows.values())
         with self._counting:  # one child at a time, however many pages ask
-            known = self._importances.get(source.name)
-            if known is None or known[0] != state:
-                known = self._importances[source.name] = state, importance_of(source)
-        return _json(known[1])
+            epoch, count, found = self._importances.get(source.name, ("", 0, {}))
+            if epoch != source.epoch or count < LEAST_TRIALS or complete >= _GROWTH * count:
+                found = importance_of(source)
+                self._importances[source.name] = source.epoch, complete, found
+        return _json(found)
 
     async def stream(self, request: Request) -> Response:
         """Server-sent events: what changed in the studies that a page shows, as soon as it did."""

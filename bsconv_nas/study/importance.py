@@ -4,7 +4,6 @@ In the process of a page they would cost it 100 MB of libraries and seconds with
 """
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +16,13 @@ from bsconv_nas.errors import BsconvNasError
 LEAST_TRIALS = 10
 MOST_TRIALS = 1000  # the latest ones: more change the answer little and take minutes
 _SECONDS = 120
+# Before anything is imported the process asks for time that nobody else wants: a search may be running beside it.
+_PROGRAM = """
+import os, runpy
+if hasattr(os, "SCHED_IDLE"):
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+runpy.run_module("bsconv_nas.study.importance", run_name="__main__")
+"""
 
 
 def importances(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dict[str, float]:
@@ -44,7 +50,7 @@ def importances(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dic
 
 
 def importances_apart(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dict[str, float]:
-    """`importances`, by a child process of low priority.
+    """`importances`, by a child process of the lowest priority.
 
     Raises:
         BsconvNasError: the process failed.
@@ -52,7 +58,7 @@ def importances_apart(genotypes: list[dict[str, Any]], accuracies: list[float]) 
     if len(genotypes) < LEAST_TRIALS:
         return {}
     done = subprocess.run(
-        [sys.executable, "-m", "bsconv_nas.study.importance"],
+        [sys.executable, "-c", _PROGRAM],
         input=json.dumps([genotypes[-MOST_TRIALS:], accuracies[-MOST_TRIALS:]]),
         capture_output=True,
         text=True,
@@ -72,5 +78,4 @@ def _distributions(genotypes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    os.nice(10)
     json.dump(importances(*json.load(sys.stdin)), sys.stdout)

@@ -1,6 +1,7 @@
 """What the server answers, and to whom; no browser needed."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from benchmarks.made_up_study import MadeUpStudy
 from bsconv_nas.dashboard.references import hand_made, published_curves
 from bsconv_nas.dashboard.security import allowed_host
+from bsconv_nas.dashboard.source import StudySource
+from bsconv_nas.study.importance import LEAST_TRIALS
 from tests.browser.serving import served
 
 
@@ -37,6 +40,28 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_hosts(header: str, bound: str, allowed: bool) -> None:
     assert allowed_host(header, bound) is allowed
+
+
+def test_importances_are_worked_out_anew_for_every_quarter_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def count(source: StudySource) -> dict[str, float]:
+        asked.append(sum(row.top1 is not None for row in source.table.rows.values()))
+        return {"width": 1.0}
+
+    monkeypatch.setattr("bsconv_nas.dashboard.app.importance_of", count)
+    study = MadeUpStudy(tmp_path / "first", asked=60)
+    with served(tmp_path) as server:
+        (key,) = [row["key"] for row in server.json("/api/studies")]
+        for _ in range(30):
+            study.add(1)
+            server.json(f"/api/snapshot?study={key}")
+            assert server.json(f"/api/importance?study={key}") == {"width": 1.0}
+    worked = [number for number in asked if number >= LEAST_TRIALS]
+    assert worked
+    assert all(later >= 1.25 * earlier for earlier, later in pairwise(worked))
 
 
 def test_only_known_hosts_and_reading_requests(directory: Path) -> None:
