@@ -18,11 +18,17 @@ _NO_PADDING = [0, 0]
 Pair = tuple[int, int]
 
 
-def is_slow(images: Tensor, weight: Tensor, stride: Pair, dilation: Pair, groups: int) -> bool:
+def is_depthwise(images: Tensor, weight: Tensor, dilation: Pair, groups: int) -> bool:
+    """Whether a convolution of images (N, C, H, W) has one filter for each channel, without gaps."""
+    return (
+        groups > 1 and images.ndim == 4 and groups == images.shape[1] == weight.shape[0] and tuple(dilation) == (1, 1)
+    )
+
+
+def is_slow(images: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> bool:
     """Whether a convolution is a depthwise one of those whose stock gradients are slow."""
-    depthwise = groups > 1 and images.ndim == 4 and groups == images.shape[1] == weight.shape[0]
     large = min(weight.shape[2:]) >= 3 and max(weight.shape[2:]) > 3
-    return depthwise and tuple(dilation) == (1, 1) and (large or max(stride) > 1)
+    return is_depthwise(images, weight, dilation, groups) and (large or max(stride) > 1)
 
 
 class Depthwise(torch.autograd.Function):

@@ -13,7 +13,7 @@ from bsconv_nas.train.fast_activation import ClampInPlace
 from bsconv_nas.train.fast_average import GlobalAverage
 from bsconv_nas.train.fast_depthwise import Depthwise, Pair, is_slow
 from bsconv_nas.train.fast_norm import NarrowBatchNorm, is_narrow
-from bsconv_nas.train.gpu_depthwise import GpuDepthwise, compiles, is_depthwise
+from bsconv_nas.train.gpu_depthwise import GpuDepthwise, compiles, is_square
 
 Function = Callable[..., Any]
 
@@ -46,23 +46,37 @@ class _Routes(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _cpu_conv2d(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Pair | int = 1,
-    padding: Pair | int | str = 0,
-    dilation: Pair | int = 1,
-    groups: int = 1,
-) -> Tensor:
-    if bias is not None or isinstance(padding, str):
+def _conv2d(fits: Callable[..., bool], ours: Callable[[Tensor, Tensor, Pair, Pair], Tensor]) -> Function:
+    """`torch.conv2d`, but by `ours` where a convolution without bias `fits`."""
+
+    def conv2d(
+        images: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Pair | int = 1,
+        padding: Pair | int | str = 0,
+        dilation: Pair | int = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        if bias is None and not isinstance(padding, str):
+            step, border = _pair(stride), _pair(padding)
+            if fits(images, weight, step, border, _pair(dilation), groups):
+                return ours(images, weight, step, border)
         return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
-    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
-    if not is_slow(images, weight, stride, dilation, groups):
-        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
+
+    return conv2d
+
+
+def _on_cpu(images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
     if torch.is_autocast_enabled("cpu"):
         images, weight = images.bfloat16(), weight.bfloat16()
     return Depthwise.apply(images, weight, stride, padding)  # type: ignore[return-value]
+
+
+def _on_gpu(images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    if torch.is_autocast_enabled("cuda"):
+        images = images.bfloat16()
+    return GpuDepthwise.apply(images, weight, stride[0], padding[0])  # type: ignore[return-value]
 
 
 def _batch_norm(
@@ -108,34 +122,15 @@ def _global_average(images: Tensor) -> Tensor:
     return GlobalAverage.apply(images)  # type: ignore[return-value]
 
 
-def _gpu_conv2d(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Pair | int = 1,
-    padding: Pair | int | str = 0,
-    dilation: Pair | int = 1,
-    groups: int = 1,
-) -> Tensor:
-    if bias is not None or isinstance(padding, str):
-        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
-    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
-    if not is_depthwise(images, weight, stride, padding, dilation, groups):
-        return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
-    if torch.is_autocast_enabled("cuda"):
-        images = images.bfloat16()
-    return GpuDepthwise.apply(images, weight, stride[0], padding[0])  # type: ignore[return-value]
-
-
 def _pair(value: Pair | int) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
 
 _ON_CPU: dict[Function, Function] = {
-    torch.conv2d: _cpu_conv2d,
+    torch.conv2d: _conv2d(is_slow, _on_cpu),
     batch_norm: _batch_norm,
     adaptive_avg_pool2d: _pool,
     Tensor.mean: _mean,
     hardtanh: _hardtanh,
 }
-_ON_GPU: dict[Function, Function] = {torch.conv2d: _gpu_conv2d}
+_ON_GPU: dict[Function, Function] = {torch.conv2d: _conv2d(is_square, _on_gpu)}

@@ -15,19 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bsconv_nas.train.fast_depthwise import Pair, is_depthwise
+
 _log = logging.getLogger(__name__)
 
 _PIXELS, _CHANNELS = 64, 32  # values that a program holds at a time
 _CHUNK = 512  # pixels over which one program adds up a gradient of the weights
 
-Pair = tuple[int, int]
 
-
-def is_depthwise(images: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> bool:
+def is_square(images: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> bool:
     """Whether a convolution is one that `GpuDepthwise` does: depthwise and alike in both directions."""
-    depthwise = groups > 1 and images.ndim == 4 and groups == images.shape[1] == weight.shape[0]
     alike = all(pair[0] == pair[1] for pair in (weight.shape[2:], stride, padding))
-    return depthwise and alike and tuple(dilation) == (1, 1)
+    return alike and is_depthwise(images, weight, dilation, groups)
 
 
 @cache

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from bsconv_nas.train import gpu_depthwise
-from bsconv_nas.train.gpu_depthwise import GpuDepthwise, is_depthwise
+from bsconv_nas.train.gpu_depthwise import GpuDepthwise, is_square
 
 pytest.importorskip("triton", reason="Triton comes with the CUDA builds of torch")
 
@@ -86,12 +86,12 @@ def test_which_convolutions_are_done() -> None:
     images = torch.zeros(2, 6, 8, 8)
     depthwise, grouped = torch.zeros(6, 1, 3, 3), torch.zeros(12, 1, 3, 3)
     one = (1, 1)
-    assert is_depthwise(images, depthwise, one, one, one, 6)
-    assert not is_depthwise(images, grouped, one, one, one, 6)
-    assert not is_depthwise(images, depthwise, (1, 2), one, one, 6)
-    assert not is_depthwise(images, depthwise, one, one, (2, 2), 6)
-    assert not is_depthwise(images, torch.zeros(6, 1, 3, 5), one, one, one, 6)
-    assert not is_depthwise(images, torch.zeros(6, 6, 3, 3), one, one, one, 1)
+    assert is_square(images, depthwise, one, one, one, 6)
+    assert not is_square(images, grouped, one, one, one, 6)
+    assert not is_square(images, depthwise, (1, 2), one, one, 6)
+    assert not is_square(images, depthwise, one, one, (2, 2), 6)
+    assert not is_square(images, torch.zeros(6, 1, 3, 5), one, one, one, 6)
+    assert not is_square(images, torch.zeros(6, 6, 3, 3), one, one, one, 1)
 
 
 def test_where_triton_cannot_compile_cudnn_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
