@@ -17,7 +17,9 @@ from tests.searches import table_space
 def make(directory: Path, name: str, age: float = 0) -> Path:
     folder = directory / name
     StudyFile(schema_version=1, name=name, settings=SearchSettings()).write(folder)
-    Study.open(open_storage(sqlite_url(folder / "study.db")), name, table_space(), Limits(), 0, {}, folder)
+    storage = open_storage(sqlite_url(folder / "study.db"))
+    Study.open(storage, name, table_space(), Limits(), 0, {}, folder)
+    storage.engine.dispose()  # type: ignore[attr-defined]  # the last reader to go writes once more
     for file in folder.iterdir():
         os.utime(file, (file.stat().st_atime, 1_700_000_000 - age))
     return folder
