@@ -11,12 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.dashboard.arms import arm_beside
 from bsconv_nas.dashboard.details import front_choices, trial_details
 from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
+from bsconv_nas.errors import BsconvNasError
 from bsconv_nas.figures import draw_final, draw_front, draw_progress, final_data, front_data, progress_data
 from bsconv_nas.files import write_atomic
 from bsconv_nas.pareto import front_indices
+from bsconv_nas.study.arms import random_arm
 from bsconv_nas.study.rows import Row
 
 ASSETS = resources.files("bsconv_nas.dashboard") / "assets"
@@ -37,7 +38,7 @@ def write_report(source: StudySource, folder: Path) -> list[str]:
         StorageError: the study cannot be read, or the folder not be written.
     """
     source.refresh()
-    arm = arm_beside(source)
+    arm = _random_arm(source)
     write_atomic(folder / "index.html", _page_of(source, arm))
     front = front_of(source)
     write_atomic(folder / "pareto.csv", _csv(front))
@@ -79,7 +80,17 @@ def report_page(source: StudySource) -> str:
         StorageError: the study cannot be read.
     """
     source.refresh()
-    return _page_of(source, arm_beside(source))
+    return _page_of(source, _random_arm(source))
+
+
+def _random_arm(source: StudySource) -> StudySource | None:
+    folder = random_arm(source.folder)
+    if folder is not None:
+        with suppress(BsconvNasError):  # an arm that cannot be read is left out
+            arm = StudySource(folder)
+            arm.refresh()
+            return arm
+    return None
 
 
 def _page_of(source: StudySource, arm: StudySource | None) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, err, out, print_json
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.errors import StudyError, UsageError
+from bsconv_nas.study.arms import random_arm
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
 from bsconv_nas.units import parse_amount
 
@@ -89,16 +90,13 @@ def finalize(
 
 
 def _arm(name: str | None, folder: Path, directory: Path, storage: str | None) -> Any:
-    from bsconv_nas.dashboard.arms import arm_beside
-    from bsconv_nas.dashboard.source import StudySource
-
     if name is not None:
         return load_study(name, directory, storage) if name != "none" else None
-    found = arm_beside(StudySource(folder, storage))
+    found = random_arm(folder)
     if found is None:
         return None
-    err.print(f"Compared with the random search {found.folder}", highlight=False, markup=False, soft_wrap=True)
-    return load_study(str(found.folder), directory, storage)
+    err.print(f"Compared with the random search {found}", highlight=False, markup=False, soft_wrap=True)
+    return load_study(str(found), directory, storage)
 
 
 def _check_arm(arm: Any, fingerprint: str) -> None:

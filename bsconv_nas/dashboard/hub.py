@@ -5,9 +5,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bsconv_nas.dashboard.arms import random_arm
 from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.errors import BsconvNasError, StudyError
+from bsconv_nas.study.arms import is_random_arm
 from bsconv_nas.study.locate import find_folder, study_folders
 
 _RESCAN = 2.0  # seconds between looks for new studies
@@ -44,9 +44,7 @@ class Hub:
         """Key, name, and key of the random arm of the studies, the latest first."""
         self.list_keys()
         sources = self._sources
-        keys = {id(source): key for key, source in sources.items()}
-        arms = {key: random_arm(source, sources.values()) for key, source in sources.items()}
-        return [(key, source.name, keys.get(id(arms[key]))) for key, source in sources.items()]
+        return [(key, source.name, _random_arm(source, sources)) for key, source in sources.items()]
 
     def source(self, key: str) -> StudySource:
         """The source of a key.
@@ -69,6 +67,10 @@ class Hub:
             if source is not None:
                 found[_free_key(folder.name, found)] = source
         self._sources = found
+
+
+def _random_arm(source: StudySource, sources: dict[str, StudySource]) -> str | None:
+    return next((key for key, other in sources.items() if is_random_arm(other.file, source.file)), None)
 
 
 def _free_key(name: str, taken: dict[str, StudySource]) -> str:
