@@ -93,12 +93,7 @@ def search(
         BudgetError: no network of the space is within the limits.
         StorageError: results cannot be written.
     """
-    if trials < 1 or workers < 0:
-        raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
-    if epoch_timeout is not None and (epoch_timeout <= 0 or (workers == 0 and executor is None)):
-        raise UsageError(
-            f"epoch_timeout is {epoch_timeout:g} with {workers} workers; allowed: seconds above 0, with workers to kill"
-        )
+    _check(trials, workers, epoch_timeout, executor)
     rule = find_early_stopping(early_stopping) if isinstance(early_stopping, str) else early_stopping
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
     if evaluate is None or not isinstance(space, GeneSpace):
@@ -129,6 +124,15 @@ def search(
             if observer:
                 observer.ended(run.ended_because)
     return study
+
+
+def _check(trials: int, workers: int, epoch_timeout: float | None, executor: Executor | None) -> None:
+    if trials < 1 or workers < 0:
+        raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
+    if epoch_timeout is not None and (epoch_timeout <= 0 or (workers == 0 and executor is None)):
+        raise UsageError(
+            f"epoch_timeout is {epoch_timeout:g} with {workers} workers; allowed: seconds above 0, with workers to kill"
+        )
 
 
 def make_executor(

@@ -9,25 +9,38 @@ from rich import box
 from rich.table import Table
 
 from bsconv_nas.cli.console import JsonOption, out, print_json
+from bsconv_nas.cli.search import settings_of
+from bsconv_nas.cli.search_options import (
+    CpusPerTrialOption,
+    DataOption,
+    EpochsOption,
+    FlopsOption,
+    GpusPerTrialOption,
+    ImageSizeOption,
+    PrecisionOption,
+    SpaceOption,
+    TrainFractionOption,
+    TrialsOption,
+    WorkersOption,
+)
 from bsconv_nas.units import format_amount, format_duration, parse_amount
 
 _SEARCH_SECONDS = 0.5  # of measuring each of two networks before a search
 
 
 def calibrate(
-    data: Annotated[str | None, typer.Option(metavar="NAME|FOLDER", help="As for search. (default: digits)")] = None,
-    flops: Annotated[
-        str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget of the search.")
-    ] = None,
-    image_size: Annotated[int | None, typer.Option(help="As for search.")] = None,
-    space: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="As for search.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="As for search.")] = None,
-    train_fraction: Annotated[float | None, typer.Option(metavar="SHARE", help="As for search.")] = None,
-    precision: Annotated[str | None, typer.Option(metavar="NAME", help="As for search.")] = None,
-    trials: Annotated[int | None, typer.Option(help="As for search. (default: 32)")] = None,
-    workers: Annotated[int | None, typer.Option(help="As for search.")] = None,
-    cpus_per_trial: Annotated[float | None, typer.Option(help="As for search.")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="As for search.")] = None,
+    context: typer.Context,
+    flops: FlopsOption = None,
+    trials: TrialsOption = None,
+    epochs: EpochsOption = None,
+    train_fraction: TrainFractionOption = None,
+    data: DataOption = None,
+    image_size: ImageSizeOption = None,
+    space: SpaceOption = None,
+    precision: PrecisionOption = None,
+    workers: WorkersOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of measuring each of two networks.")] = 30.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,23 +50,9 @@ def calibrate(
     """
     from bsconv_nas.bill import bill, measure
     from bsconv_nas.plan import check_settings, load_data, make_plan
-    from bsconv_nas.study.settings import SearchSettings
-    from bsconv_nas.toml_files import check_toml
 
-    given = {
-        "data": data,
-        "limits": {"macs": parse_amount(flops, "--flops")} if flops else {},
-        "image_size": image_size,
-        "space": space,
-        "epochs": epochs,
-        "train_fraction": train_fraction,
-        "precision": precision,
-        "trials": trials,
-        "workers": workers,
-        "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial,
-    }
-    settings = check_toml({k: v for k, v in given.items() if v is not None}, SearchSettings, "options")
+    limits = {"macs": parse_amount(flops, "--flops")} if flops else {}
+    settings = settings_of({**context.params, "limits": limits})
     check_settings(settings)
     plan = make_plan(settings, load_data(settings))
     small, large, middle_macs = measure(plan, seconds)

@@ -57,9 +57,7 @@ def finalize(
     budget. The table is also written to final/results.md, .csv and .json in the study's folder.
     """
     from bsconv_nas.final.contestants import choose, default_budgets
-    from bsconv_nas.final.run import Final, check_data, full_recipe
-    from bsconv_nas.plan import load_data
-    from bsconv_nas.study.settings import read_study_file
+    from bsconv_nas.final.run import Final, full_recipe
 
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; allowed: at least 1")
@@ -67,12 +65,7 @@ def finalize(
     folder = found.folder
     assert folder is not None, "studies on disk have a folder"
     budgets = [float(parse_amount(part, "--at")) for part in at.split(",")] if at else default_budgets(found)
-    file = read_study_file(folder)
-    changes: dict[str, Any] = {"data": data or file.settings.data}
-    changes["workers"] = file.settings.workers if workers is None else workers
-    settings = file.settings.model_copy(update=changes)
-    images = load_data(settings)
-    check_data(file, images)
+    settings, images = _images(folder, data, workers)
     other = _arm(arm, folder, directory, storage)
     if other is not None:
         _check_arm(other, images.fingerprint)
@@ -87,6 +80,20 @@ def finalize(
     for note in results.notes():
         out.print(note, highlight=False, markup=False)
     out.print(f"Table: {final.folder}/results.md (also .csv, .json)", highlight=False, markup=False)
+
+
+def _images(folder: Path, data: str | None, workers: int | None) -> tuple[Any, Any]:
+    """The study's settings, changed as asked, and its images, checked to be those that were searched on."""
+    from bsconv_nas.final.run import check_data
+    from bsconv_nas.plan import load_data
+    from bsconv_nas.study.settings import read_study_file
+
+    file = read_study_file(folder)
+    changes = {"data": data, "workers": workers}
+    settings = file.settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    images = load_data(settings)
+    check_data(file, images)
+    return settings, images
 
 
 def _arm(name: str | None, folder: Path, directory: Path, storage: str | None) -> Any:

@@ -9,6 +9,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from bsconv_nas.cli.console import DirOption, JsonOption, err, out, print_json
 from bsconv_nas.cli.profile import NETWORK_HELP
+from bsconv_nas.cli.search_options import (
+    DataOption,
+    DownloadOption,
+    ImageSizeOption,
+    PrecisionOption,
+    SkipBadImagesOption,
+)
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.cli.targets import build_target, find_target
 from bsconv_nas.errors import UsageError
@@ -18,12 +25,10 @@ from bsconv_nas.units import did_you_mean, format_duration
 
 def train(
     network: Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)],
-    data: Annotated[str | None, typer.Option(metavar="NAME|FOLDER", help="As for search. (default: digits)")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels. (default: as the data suggests)")] = None,
-    download: Annotated[bool, typer.Option("--download", metavar="", help="Fetch the data if missing.")] = False,
-    skip_bad_images: Annotated[
-        bool, typer.Option("--skip-bad-images", metavar="", help="Leave out unreadable images.")
-    ] = False,
+    data: DataOption = None,
+    image_size: ImageSizeOption = None,
+    download: DownloadOption = False,
+    skip_bad_images: SkipBadImagesOption = False,
     recipe: Annotated[
         str,
         typer.Option(
@@ -39,13 +44,7 @@ def train(
     alpha: Annotated[
         float | None, typer.Option(help="Weight of the BSConv-S regulariser. (default: of the recipe)")
     ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="float32 or bfloat16, of products and activations. (default: the faster on this machine)",
-        ),
-    ] = None,
+    precision: PrecisionOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights and data order.")] = 0,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="Folder of the training. (default: runs/...)")
@@ -60,26 +59,22 @@ def train(
     from bsconv_nas.data import find_dataset, load_search_data, load_test_data
     from bsconv_nas.plan import slug
     from bsconv_nas.train.full import FullTraining, default_device, finished_result
-    from bsconv_nas.train.precision import fastest_precision
-    from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
 
-    if recipe not in FULL_RECIPES:
-        raise UsageError(f"unknown recipe {recipe!r}; {did_you_mean(recipe, FULL_RECIPES)}")
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "orthonormal_alpha": alpha,
-        "precision": precision or (fastest_precision(default_device()) if recipe == "modern" else None),
+        "precision": precision,
     }
-    chosen = _changed(FULL_RECIPES[recipe], {k: v for k, v in changes.items() if v is not None}, Recipe)
+    chosen = _recipe(recipe, {name: value for name, value in changes.items() if value is not None})
     target = find_target(network, directory=directory)
     options: dict[str, Any] = {"image_size": image_size, "download": download, "skip_bad_images": skip_bad_images}
     images = load_search_data(data, **options)
     if recipe == "modern" and batch_size is None:
         chosen = chosen.for_data(len(images.train_images), min(images.image_size))
-    chosen = _changed(chosen, {"flip": find_dataset(data).flip}, Recipe)
+    chosen = chosen.model_copy(update={"flip": find_dataset(data).flip})
     model = build_target(target, images.num_classes, images.image_size, seed)
     name = target.name.replace(":", "-")
     folder = to or Path("runs") / f"{name}-{slug(images.name)}-{recipe}-e{chosen.epochs}-s{seed}"
@@ -91,6 +86,23 @@ def train(
     if as_json:
         print_json({**asdict(result), "folder": str(folder)})
         return
+    _print(result, folder)
+
+
+def _recipe(name: str, changes: dict[str, Any]) -> Any:
+    from bsconv_nas.toml_files import check_toml
+    from bsconv_nas.train.full import default_device
+    from bsconv_nas.train.precision import fastest_precision
+    from bsconv_nas.train.recipe import FULL_RECIPES, Recipe
+
+    if name not in FULL_RECIPES:
+        raise UsageError(f"unknown recipe {name!r}; {did_you_mean(name, FULL_RECIPES)}")
+    if name == "modern" and "precision" not in changes:
+        changes = {**changes, "precision": fastest_precision(default_device())}
+    return check_toml({**FULL_RECIPES[name].model_dump(), **changes}, Recipe, "options")
+
+
+def _print(result: Any, folder: Path) -> None:
     low, high = result.test_interval
     out.print(
         f"{result.model}: test top-1 {percent(result.test_top1)} "
@@ -99,12 +111,6 @@ def train(
         f"{result.epochs}, {format_duration(result.seconds)} of training\nFolder: {folder}",
         highlight=False,
     )
-
-
-def _changed(recipe: Any, changes: dict[str, Any], model: Any) -> Any:
-    from bsconv_nas.toml_files import check_toml
-
-    return check_toml({**recipe.model_dump(), **changes}, model, "options")
 
 
 def _run(training: Any, show: bool) -> None:
