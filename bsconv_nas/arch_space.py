@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.cost import Cost, LayerCost, Shape, block_costs, stem_cost, tail_costs
+from bsconv_nas.cost import Cost, LayerCost, Shape, block_costs, layer_convs, shortest_path, stem_cost, tail_costs
 from bsconv_nas.errors import SpaceError
 from bsconv_nas.latency_table import LATENCY, LatencyTable
 from bsconv_nas.operations import block_operations, stem_operations, tail_operations
@@ -20,6 +20,14 @@ from bsconv_nas.space_file import SpaceFile, StageChoices
 SHORTCUT_CHOICES = ("none", "layer", "pair")
 
 _MAX_STAGES = 50_000  # stages whose costs are kept
+
+
+class _Stage(NamedTuple):
+    """A stage of a network: its layers' costs, milliseconds (0 without a table), convolutions on its shortest way."""
+
+    layers: tuple[LayerCost, ...]
+    milliseconds: float
+    path: int
 
 
 class ArchSpace(GeneSpace):
@@ -53,7 +61,8 @@ class ArchSpace(GeneSpace):
         numbers = range(1, len(definition.stages) + 1)
         self._stage_positions = [self._positions_of(f"s{number}.") for number in numbers]
         self._inactive = [self._inactive_genes(number) for number in numbers]
-        self._stage_costs: dict[object, tuple[tuple[LayerCost, ...], float]] = {}
+        self._stages_seen: dict[object, _Stage] = {}
+        self.longest_path = self._longest()
         self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
 
     def with_latency(self, table: LatencyTable) -> "ArchSpace":
@@ -202,31 +211,54 @@ class ArchSpace(GeneSpace):
         """
         stem, head = self._stem(genotype), self._head(genotype)
         rows = [stem_cost(stem, self.in_channels, self.image_size)]
-        milliseconds = 0.0
-        for number in range(1, len(self.definition.stages) + 1):
-            layers, spent = self._stage_cost(genotype, number, rows[-1].out_shape)
-            rows += layers
-            milliseconds += spent
+        stages = self._stages(genotype, rows[0].out_shape)
+        for stage in stages:
+            rows += stage.layers
         shape = rows[-1].out_shape
         rows += tail_costs(head, shape, self.num_classes)
         costs = Cost.of(rows).as_dict()
         if self.latency is not None:
             first, _ = stem_operations(stem, self.in_channels, self.image_size)
-            milliseconds += self.latency.sum((*first, *tail_operations(head, shape, self.num_classes)))
-            costs[LATENCY] = round(milliseconds, 6)
+            ends = self.latency.sum((*first, *tail_operations(head, shape, self.num_classes)))
+            costs[LATENCY] = round(ends + sum(stage.milliseconds for stage in stages), 6)
         return costs
 
-    def _stage_cost(self, genotype: Genotype, number: int, in_shape: Shape) -> tuple[tuple[LayerCost, ...], float]:
-        """Costs of the layers of a stage, and its milliseconds (0 without a table)."""
+    def traits(self, genotype: Genotype) -> dict[str, float]:
+        """`path`: convolutions on the shortest way from image to classifier, as a share of the longest in the space.
+
+        Networks that are deep without shortcuts are hard to train. Depth and shortcut are different genes, so without
+        this a model has to learn from trainings how they go together.
+        """
+        shape = stem_cost(self._stem(genotype), self.in_channels, self.image_size).out_shape
+        path = 1 + sum(stage.path for stage in self._stages(genotype, shape)) + bool(self._head(genotype).channels)
+        return {"path": path / self.longest_path}
+
+    def _longest(self) -> int:
+        """Convolutions in a row in the deepest networks of the space."""
+        layers = (layer_spec(str(label), 8, 3, 1, False, False, "relu") for label in self.definition.layers.conv)
+        per_layer = max(len(layer_convs(layer, 8)) for layer in layers)
+        depth = sum(max(stage.depth) for stage in self.definition.stages)
+        return 1 + per_layer * depth + any(self.definition.network.head_channels)
+
+    def _stages(self, genotype: Genotype, shape: Shape) -> list[_Stage]:
+        """The stages of a network that `shape` enters; one of depth 0 has no layers."""
+        stages: list[_Stage] = []
+        for number in range(1, len(self.definition.stages) + 1):
+            stages.append(self._stage(genotype, number, shape))
+            shape = stages[-1].layers[-1].out_shape if stages[-1].layers else shape
+        return stages
+
+    def _stage(self, genotype: Genotype, number: int, in_shape: Shape) -> _Stage:
         network = tuple(genotype[position] for position in self._network_positions)
         key = (number, in_shape, network, genotype[self._stage_positions[number - 1]])
-        found = self._stage_costs.get(key)
+        found = self._stages_seen.get(key)
         if found is None:
-            if len(self._stage_costs) >= _MAX_STAGES:
-                self._stage_costs.clear()
+            if len(self._stages_seen) >= _MAX_STAGES:
+                self._stages_seen.clear()
             blocks = list(self._stage_blocks(genotype, number, in_shape[0]))
             milliseconds = self.latency.sum(block_operations(blocks, in_shape)[0]) if self.latency else 0.0
-            found = self._stage_costs[key] = block_costs(blocks, in_shape), milliseconds
+            path = shortest_path(blocks, in_shape[0])
+            found = self._stages_seen[key] = _Stage(block_costs(blocks, in_shape), milliseconds, path)
         return found
 
 

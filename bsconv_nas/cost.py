@@ -112,6 +112,23 @@ def se_channels(channels: int) -> int:
     return max(1, channels // SE_REDUCTION)
 
 
+def shortest_path(blocks: Iterable[BlockSpec], in_channels: int) -> int:
+    """Convolutions on the shortest way through blocks in a row that `in_channels` channels enter.
+
+    An identity shortcut has none, a projection one: it is what a gradient has to come through on its way back.
+    """
+    convs = 0
+    for block in blocks:
+        if block.shortcut == "none":
+            for layer in block.layers:
+                convs += len(layer_convs(layer, in_channels))
+                in_channels = layer.out_channels
+        else:
+            convs += block.shortcut == "projection"
+            in_channels = block.out_channels
+    return convs
+
+
 def layer_convs(layer: LayerSpec, in_channels: int) -> tuple[Conv, ...]:
     """The convolutions of a layer that sees `in_channels` channels."""
     convs = LAYER_TYPES[layer.type].convs

@@ -17,9 +17,11 @@ from bsconv_nas.files import canonical_json
 Choice = str | int | float | bool
 Genotype = tuple[Choice, ...]
 Costs = Mapping[str, float]
+Traits = Mapping[str, float]
 ENUMERABLE = 5_000
 
 CostFunction = Callable[[Genotype], Costs]
+TraitFunction = Callable[[Genotype], Traits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class GeneSpace:
         cost: maps a genotype to its costs by name, for example `{"macs": 12e6}`; it must always give the same answer.
         categorical: names of genes whose numbers are mere labels.
         name: shown in tables and stored with a study.
+        traits: maps a genotype to other numbers, by name, that accuracy may follow (see `GeneSpace.traits`).
 
     Raises:
         SpaceError: no genes, a gene without choices or with repeated ones, unknown names in `categorical`.
@@ -62,6 +65,7 @@ class GeneSpace:
         *,
         categorical: Sequence[str] = (),
         name: str = "custom",
+        traits: TraitFunction | None = None,
     ) -> None:
         for unknown in set(categorical) - set(genes):
             raise SpaceError(f"categorical names an unknown gene {unknown!r}; known: {', '.join(genes)}")
@@ -70,6 +74,7 @@ class GeneSpace:
         self.name = name
         self.genes = tuple(_gene(gene, choices, gene in categorical) for gene, choices in genes.items())
         self._cost = cost
+        self._traits = traits
 
     @property
     def size(self) -> int:
@@ -94,7 +99,20 @@ class GeneSpace:
         found = self._cost(genotype)
         if not isinstance(found, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SpaceError(f"the cost of {genotype} is {found!r}; return costs by name, for example {{'macs': 12e6}}")
-        return {name: _finite(value, name, genotype) for name, value in found.items()}
+        return {name: _finite(value, f"cost {name!r}", genotype) for name, value in found.items()}
+
+    def traits(self, genotype: Genotype) -> dict[str, float]:
+        """Numbers, by name and the same names for all, that accuracy may follow; known before training, no costs.
+
+        The known-cost sampler learns how the log error changes with each, along a straight line. They should go from
+        about 0 to about 1 over the space: a large constant in them hides what they say. Give few: one that has nothing
+        to say makes predictions from few networks worse.
+
+        Raises:
+            SpaceError: a trait that is not a finite number.
+        """
+        found = self._traits(genotype) if self._traits else {}
+        return {name: _finite(value, f"trait {name!r}", genotype) for name, value in found.items()}
 
     def canonical(self, genotype: Genotype) -> Genotype:
         """The one genotype that stands for all that give the same network; here, itself."""
@@ -182,13 +200,13 @@ def _descend(space: GeneSpace, score: Callable[[Genotype], float], genotype: Gen
     return genotype
 
 
-def _finite(value: float, name: str, genotype: Genotype) -> float:
+def _finite(value: float, what: str, genotype: Genotype) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise SpaceError(f"cost {name!r} of {genotype} is {value!r}; allowed: finite numbers")
+        raise SpaceError(f"{what} of {genotype} is {value!r}; allowed: finite numbers")
     return number
 
 

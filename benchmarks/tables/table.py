@@ -36,18 +36,28 @@ _SPACE = ArchSpace(find_space(str(Path(__file__).with_name("space.toml"))), (16,
 
 def arch_of(genotype: Genotype) -> ArchSpec:
     """The network of a genotype of `GENES`."""
+    return _SPACE.decode(_whole(genotype))
+
+
+def _whole(genotype: Genotype) -> Genotype:
+    """The genotype of `_SPACE`, in which each layer has genes of its own."""
     early, late, kernel, width, early_depth, late_depth, shortcut = genotype
     values: dict[str, Choice] = {"stem": width, "shortcut": shortcut}
     for stage, depth in ((1, early_depth), (2, late_depth), (3, late_depth)):
         values |= {f"s{stage}.depth": depth, f"s{stage}.width": int(width) * 2 ** (stage - 1)}
         for layer in (1, 2, 3):
             values |= {f"s{stage}.l{layer}.conv": early if stage == 1 else late, f"s{stage}.l{layer}.kernel": kernel}
-    return _SPACE.decode(_SPACE.canonical(_SPACE.from_params(values)))
+    return _SPACE.canonical(_SPACE.from_params(values))
 
 
 def table_space() -> GeneSpace:
-    """The space of the table, with exact costs."""
-    return GeneSpace(GENES, cost=lambda genotype: cost_of(arch_of(genotype)).as_dict(), name="table")
+    """The space of the table, with exact costs and the traits of its networks."""
+    return GeneSpace(
+        GENES,
+        cost=lambda genotype: cost_of(arch_of(genotype)).as_dict(),
+        name="table",
+        traits=lambda genotype: _SPACE.traits(_whole(genotype)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

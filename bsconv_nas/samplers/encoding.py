@@ -19,7 +19,7 @@ class Point:
     """What is known of a genotype before any training."""
 
     codes: tuple[int, ...]  # index of the choice of each gene that has more than one
-    trend: tuple[float, ...]  # logarithms of all costs, from those of the cheapest network, in widths of the axis
+    trend: tuple[float, ...]  # log costs from those of the cheapest network, in widths of the axis; then traits
     position: float  # of the objective's cost on the axis
     feasible: bool
 
@@ -41,6 +41,7 @@ class Encoder:
         self._objective = objective
         self._limits = limits
         self._origin = {name: _log(cost) for name, cost in space.cost(cheapest).items()}
+        self._traits = tuple(space.traits(cheapest))
         self._width = max(_log(axis.limit) - _log(axis.cheapest), 0.1)
         self._points: dict[Genotype, Point] = {}
         free = [i for i, gene in enumerate(space.genes) if len(gene.choices) > 1]
@@ -71,10 +72,11 @@ class Encoder:
         return Features(ranks, onehot, trend)
 
     def _computed(self, genotype: Genotype) -> Point:
-        costs = self._space.cost(genotype)
+        costs, traits = self._space.cost(genotype), self._space.traits(genotype)
+        trend = [(_log(costs[name]) - origin) / self._width for name, origin in self._origin.items()]
         return Point(
             codes=tuple(index[genotype[i]] for i, index in self._index),
-            trend=tuple((_log(costs[name]) - origin) / self._width for name, origin in self._origin.items()),
+            trend=(*trend, *(traits[name] for name in self._traits)),
             position=self._axis.position(costs[self._objective]),
             feasible=self._limits.allow(costs),
         )

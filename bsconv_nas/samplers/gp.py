@@ -5,10 +5,11 @@ The covariance of two networks is
     a (M + H) / 2  +  c  +  t T T'  +  r R R'  +  o O O'  +  noise
 
 M: Matern-5/2 over ordinal genes (scaled ranks) and log cost, one length scale each. H: exp(-sum of weights of the genes
-in which the two differ). T, R, O: linear terms in the log costs, the ranks and the one-hot choices, which is a prior
-mean that is linear in log cost plus an additive effect per gene, with its coefficients integrated out. Priors on length
-scales grow with the square root of the number of genes (Hvarfner et al., "Vanilla Bayesian optimization performs great
-in high dimensions", 2024), so that forty genes do not look like forty independent reasons to differ.
+in which the two differ). T, R, O: linear terms in the log costs and traits, the ranks and the one-hot choices, which is
+a prior mean that is linear in log costs and traits plus an additive effect per gene, with its coefficients integrated
+out. Priors on length scales grow with the square root of the number of genes (Hvarfner et al., "Vanilla Bayesian
+optimization performs great in high dimensions", 2024), so that forty genes do not look like forty independent reasons
+to differ.
 """
 
 import math
@@ -30,7 +31,7 @@ _DECIMALS = 3  # of fitted logarithms: coarser than what rounding in another BLA
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Networks as rows: `ranks` (n, ordinal genes + 1) in [0, 1], `onehot` (n, choices), `trend` (n, costs)."""
+    """Networks as rows: `ranks` (n, ordinal genes + 1) in [0, 1], `onehot` (n, choices), `trend` (n, costs, traits)."""
 
     ranks: Floats
     onehot: Floats

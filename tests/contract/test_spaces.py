@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bsconv_nas import space as space_module
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.arch_space import SHORTCUT_CHOICES, ArchSpace
-from bsconv_nas.cost import METRICS, cost_of
+from bsconv_nas.cost import METRICS, cost_of, shortest_path
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.recipes import recipe_folder
 from bsconv_nas.references import REFERENCES
@@ -152,6 +152,21 @@ def test_the_cost_is_that_of_the_network(space: ArchSpace) -> None:
         found = space.cost(genotype)
         found["macs"] = 0.0
         assert space.cost(genotype)["macs"] == cost.macs, "what a caller does to a cost stays with the caller"
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_the_path_is_a_share_of_the_longest(space: ArchSpace) -> None:
+    for genotype in _any_genotypes(space, 30):
+        arch = space.decode(genotype)
+        convs = 1 + shortest_path(arch.blocks, arch.stem.out_channels) + bool(arch.head.channels)
+        assert space.traits(genotype) == {"path": pytest.approx(convs / space.longest_path)}
+        assert convs <= space.longest_path
+
+
+@pytest.mark.parametrize("name", ["depths", "shortcuts", "network"])
+def test_the_deepest_network_without_shortcuts_has_the_longest_path(name: str) -> None:
+    space = ArchSpace(SMALL[name], (16, 16), 10)
+    assert max(space.traits(genotype)["path"] for genotype in space.enumerate()) == 1
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.cost import cost_of
+from bsconv_nas.cost import cost_of, shortest_path
 from bsconv_nas.network import Network, build
 from bsconv_nas.nn.blocks import Block, SqueezeExcitation
 from bsconv_nas.references import REFERENCES
@@ -166,3 +166,17 @@ def test_totals_of_a_network_without_blocks() -> None:
     assert [row.name for row in cost.layers] == ["stem", "head", "classifier"]
     assert cost.macs == math.prod((2, 4, 9, 3, 2)) + math.prod((4, 6, 3, 2)) + 6 * 7
     assert cost.params == (2 * 4 * 9 + 8) + (4 * 6 + 12) + (6 * 7 + 7)
+
+
+@given(archs())
+def test_the_shortest_path_is_that_of_the_modules(arch: ArchSpec) -> None:
+    network, _ = _on_meta(arch)
+    convs = 0
+    for block in network.blocks:
+        assert isinstance(block, Block)
+        if block.shortcut is None:
+            names = [name for name, module in block.layers.named_modules() if isinstance(module, nn.Conv2d)]
+            convs += sum(".se." not in name for name in names)
+        else:
+            convs += sum(isinstance(module, nn.Conv2d) for module in block.shortcut.modules())
+    assert shortest_path(arch.blocks, arch.stem.out_channels) == convs

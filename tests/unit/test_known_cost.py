@@ -22,13 +22,15 @@ from bsconv_nas.engine import Search
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.limits import Limits
+from bsconv_nas.pareto import CostAxis
 from bsconv_nas.references import REFERENCES
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
+from bsconv_nas.samplers.encoding import Encoder
 from bsconv_nas.samplers.known_cost import KnownCostSampler
-from bsconv_nas.samplers.model import refit_point
+from bsconv_nas.samplers.model import Model, refit_point
 from bsconv_nas.samplers.observations import finished, observations
 from bsconv_nas.samplers.warm_start import reference_genotypes
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.space import GeneSpace, Genotype, TraitFunction
 from bsconv_nas.space_file import find_space
 from bsconv_nas.study import Study
 from bsconv_nas.study.storage import open_storage
@@ -143,6 +145,37 @@ def test_tiny_spaces_are_searched_to_the_end(genes: dict[str, list[int] | list[s
     space = GeneSpace(genes, cost=lambda g: {"macs": 10.0 + (float(g[0]) if isinstance(g[0], int) else 0.0)})
     study = search(space, evaluate=lambda g: 0.5 if g[0] in {1, "x"} else 0.6, trials=20)
     assert len(study.records) == space.size
+
+
+def test_a_trait_that_accuracy_follows_makes_better_predictions() -> None:
+    genes = {f"g{i}": [0, 1, 2] for i in range(6)}
+
+    def trait(genotype: Genotype) -> float:
+        digits = [int(choice) for choice in genotype]
+        return (digits[0] * digits[1] + digits[2] * digits[3] + digits[4] * digits[5]) / 12
+
+    def mistake(traits: TraitFunction | None) -> float:
+        space = GeneSpace(genes, lambda g: {"macs": 10.0 + float(g[0])}, traits=traits)
+        networks = random.Random(0).sample(list(space.enumerate()), 320)
+        encoder = Encoder(space, CostAxis(10, 12), "macs", Limits(), networks[0])
+        points = [encoder.point(genotype) for genotype in networks]
+        trials = [_trial(i, TrialState.COMPLETE, [1 - math.exp(-trait(g))], 1) for i, g in enumerate(networks[:20])]
+        predictor = Model(encoder).predictor(trials, points[:20])
+        assert predictor is not None
+        return float(np.abs(predictor.mean(points[20:]) - [-trait(g) for g in networks[20:]]).mean())
+
+    assert mistake(lambda g: {"products": trait(g)}) < 0.5 * mistake(None)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_traits_are_told_apart_by_their_names(order: int) -> None:
+    space = GeneSpace(
+        {"a": [1, 2]},
+        lambda g: {"macs": 10.0},
+        traits=lambda g: dict([("one", 1.0), ("two", 2.0)][:: order if g[0] == 2 else 1]),
+    )
+    encoder = Encoder(space, CostAxis(10, 20), "macs", Limits(), (1,))
+    assert encoder.point((2,)).trend == (0.0, 1.0, 2.0)
 
 
 @pytest.mark.parametrize("cost", [0.0, 7.0])

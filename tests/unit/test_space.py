@@ -79,6 +79,14 @@ def test_costs_that_are_no_finite_numbers_are_refused(value: Any) -> None:
         space.cost((1,))
 
 
+def test_a_space_has_the_traits_that_it_is_given() -> None:
+    assert GeneSpace({"a": [1, 2]}, _macs).traits((1,)) == {}
+    assert GeneSpace({"a": [1, 2]}, _macs, traits=lambda g: {"half": g[0] / 2}).traits((1,)) == {"half": 0.5}  # type: ignore[operator]
+    space = GeneSpace({"a": [1, 2]}, _macs, traits=lambda g: {"half": float("nan")})
+    with pytest.raises(SpaceError, match=r"trait 'half' of \(1,\) is nan; allowed: finite numbers"):
+        space.traits((1,))
+
+
 @pytest.mark.parametrize("value", [None, 3.0, [("macs", 1.0)]])
 def test_costs_have_names(value: Any) -> None:
     with pytest.raises(SpaceError, match=r"the cost of \(1,\) is .*'macs'"):
