@@ -23,9 +23,12 @@ _MAX_STAGES = 50_000  # stages whose costs are kept
 
 
 class _Stage(NamedTuple):
-    """A stage of a network: its layers' costs, milliseconds (0 without a table), convolutions on its shortest way."""
+    """A stage of a network: its layers' costs and channels, milliseconds (0 without a table), and convolutions on its
+    shortest way.
+    """
 
     layers: tuple[LayerCost, ...]
+    channels: tuple[int, ...]
     milliseconds: float
     path: int
 
@@ -63,6 +66,7 @@ class ArchSpace(GeneSpace):
         self._inactive = [self._inactive_genes(number) for number in numbers]
         self._stages_seen: dict[object, _Stage] = {}
         self.longest_path = self._longest()
+        self.narrowest = min(choice for stage in ("stem", *_widths(definition)) for choice in self._choices[stage])
         self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
 
     def with_latency(self, table: LatencyTable) -> "ArchSpace":
@@ -224,14 +228,21 @@ class ArchSpace(GeneSpace):
         return costs
 
     def traits(self, genotype: Genotype) -> dict[str, float]:
-        """`path`: convolutions on the shortest way from image to classifier, as a share of the longest in the space.
+        """What accuracy follows that no single gene tells.
 
-        Networks that are deep without shortcuts are hard to train. Depth and shortcut are different genes, so without
-        this a model has to learn from trainings how they go together.
+        `path`: convolutions on the shortest way from image to classifier, as a share of the longest in the space.
+        Networks that are deep without shortcuts are hard to train; depth and shortcut are different genes.
+
+        `width`: mean logarithm of the channels of stem and layers, from that of the narrowest. At equal MACs it says
+        whether they went into wide layers or into many.
         """
-        shape = stem_cost(self._stem(genotype), self.in_channels, self.image_size).out_shape
-        path = 1 + sum(stage.path for stage in self._stages(genotype, shape)) + bool(self._head(genotype).channels)
-        return {"path": path / self.longest_path}
+        stem = self._stem(genotype)
+        shape = stem_cost(stem, self.in_channels, self.image_size).out_shape
+        stages = self._stages(genotype, shape)
+        path = 1 + sum(stage.path for stage in stages) + bool(self._head(genotype).channels)
+        channels = [stem.out_channels, *(width for stage in stages for width in stage.channels)]
+        width = sum(math.log(number) for number in channels) / len(channels) - math.log(self.narrowest)
+        return {"path": path / self.longest_path, "width": width}
 
     def _longest(self) -> int:
         """Convolutions in a row in the deepest networks of the space."""
@@ -258,11 +269,16 @@ class ArchSpace(GeneSpace):
             blocks = list(self._stage_blocks(genotype, number, in_shape[0]))
             milliseconds = self.latency.sum(block_operations(blocks, in_shape)[0]) if self.latency else 0.0
             path = shortest_path(blocks, in_shape[0])
-            found = self._stages_seen[key] = _Stage(block_costs(blocks, in_shape), milliseconds, path)
+            channels = tuple(layer.out_channels for block in blocks for layer in block.layers)
+            found = self._stages_seen[key] = _Stage(block_costs(blocks, in_shape), channels, milliseconds, path)
         return found
 
 
 _NETWORK_GENES = ("stem", "shortcut", "se", "activation", "head")
+
+
+def _widths(definition: SpaceFile) -> list[str]:
+    return [f"s{number}.width" for number in range(1, len(definition.stages) + 1)]
 
 
 def _all_choices(definition: SpaceFile) -> dict[str, tuple[Any, ...]]:

@@ -1,6 +1,7 @@
 """What every search space of networks promises: the packaged ones, and small ones made to be enumerated."""
 
 import itertools
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -155,12 +156,18 @@ def test_the_cost_is_that_of_the_network(space: ArchSpace) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_the_path_is_a_share_of_the_longest(space: ArchSpace) -> None:
+def test_traits_are_those_of_the_network(space: ArchSpace) -> None:
     for genotype in _any_genotypes(space, 30):
         arch = space.decode(genotype)
         convs = 1 + shortest_path(arch.blocks, arch.stem.out_channels) + bool(arch.head.channels)
-        assert space.traits(genotype) == {"path": pytest.approx(convs / space.longest_path)}
+        channels = [arch.stem.out_channels, *(layer.out_channels for layer in arch.layers)]
+        width = sum(math.log(number / space.narrowest) for number in channels) / len(channels)
+        assert space.traits(genotype) == {
+            "path": pytest.approx(convs / space.longest_path),
+            "width": pytest.approx(width, abs=1e-12),
+        }
         assert convs <= space.longest_path
+        assert width >= -1e-12
 
 
 @pytest.mark.parametrize("name", ["depths", "shortcuts", "network"])
