@@ -200,7 +200,7 @@ def _draw_front_line(axes: Any, data: Mapping[str, Any]) -> None:
     axes.step([*x, end], [*y, y[-1]], where="post", color=_BLUE, linewidth=1.8)
     axes.plot(x, y, "o", color=_BLUE, markersize=6, markeredgecolor="white", label="front")
     best = f"{y[-1]:.2f} % at {format_amount(x[-1])}"
-    axes.annotate(best, (x[-1], y[-1]), xytext=(6, -13), textcoords="offset points", weight="bold")
+    axes.annotate(best, (x[-1], y[-1]), xytext=(-9, 4), textcoords="offset points", ha="right", weight="bold")
 
 
 def _scatter(axes: Any, points: Sequence[Mapping[str, Any]], label: str, **style: Any) -> None:

@@ -1,0 +1,117 @@
+"""Real searches of one space side by side: how far each had come after so many trainings, and after so much computing.
+
+    python -m benchmarks.compare_arms studies/cifar10-6M studies/cifar10-6M-random --out studies/cifar10-6M
+
+Measured is the hypervolume of the networks trained so far as a share of that of the best front of all studies together,
+with cost on a logarithmic axis (`CostAxis`) and the floor at the least accurate member of that front. Accuracies are
+those of single brief trainings on the held-out part, as the searches saw them. With `--out`, all trainings are written
+to trainings.csv and the comparison to arms.json.
+"""
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+from bsconv_nas.study import TrialRecord
+from bsconv_nas.study.locate import load_study
+from bsconv_nas.units import format_amount
+
+TRAININGS = (10, 20, 30, 40, 50)
+MINUTES = (10, 20, 30, 40, 50, 60)
+
+
+class Comparison:
+    """Progress of studies with one limit on MACs; `arms` are their trained networks by name, in order of completion."""
+
+    def __init__(self, arms: Mapping[str, Sequence[TrialRecord]], limit: float) -> None:
+        self.arms = arms
+        every = [record for records in arms.values() for record in records]
+        self.axis = CostAxis(min(record.cost["macs"] for record in every), limit)
+        self.front = [every[i] for i in front_indices([r.cost["macs"] for r in every], [_top1(r) for r in every])]
+        self.floor = min(_top1(record) for record in self.front)
+        self._best = self._hypervolume(self.front)
+
+    def share(self, records: Sequence[TrialRecord]) -> float:
+        """Share of the best hypervolume that these networks have."""
+        return self._hypervolume(records) / self._best
+
+    def after_trainings(self, name: str, trainings: int) -> float | None:
+        """Share after so many trainings; None where the study has fewer."""
+        records = self.arms[name]
+        return round(self.share(records[:trainings]), 3) if trainings <= len(records) else None
+
+    def after_minutes(self, name: str, minutes: float) -> float | None:
+        """Share after so many minutes of training, all workers together; None where the study took fewer."""
+        ends = accumulate(record.seconds / 60 for record in self.arms[name])
+        done = next((number for number, end in enumerate(ends) if end > minutes), None)
+        return None if done is None else round(self.share(self.arms[name][:done]), 3)
+
+    def best(self, name: str, budget: float) -> float | None:
+        """Accuracy of the best network within a budget; None where there is none."""
+        return max((_top1(r) for r in self.arms[name] if r.cost["macs"] <= budget), default=None)
+
+    def as_dict(self, budgets: Sequence[float]) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            name: {
+                "trainings": len(records),
+                "minutes": round(sum(record.seconds for record in records) / 60, 1),
+                "after trainings": {str(n): self.after_trainings(name, n) for n in TRAININGS},
+                "after minutes": {str(n): self.after_minutes(name, n) for n in MINUTES},
+                "end": round(self.share(records), 3),
+                "best within": {format_amount(budget): self.best(name, budget) for budget in budgets},
+            }
+            for name, records in self.arms.items()
+        }
+
+    def _hypervolume(self, records: Sequence[TrialRecord]) -> float:
+        positions = [self.axis.position(record.cost["macs"]) for record in records]
+        return hypervolume(positions, [_top1(record) for record in records], 1.0, self.floor)
+
+
+def trained(folder: Path) -> list[TrialRecord]:
+    """The networks that a study trained to the end, in order of completion."""
+    records = [record for record in load_study(str(folder)).records if record.top1 is not None]
+    return sorted(records, key=lambda record: (record.completed is None, record.completed, record.number))
+
+
+def write_trainings(arms: Mapping[str, Sequence[TrialRecord]], path: Path) -> None:
+    """One row per training: what was trained, its costs, and the held-out accuracy after each epoch."""
+    epochs = max(len(record.curve) for records in arms.values() for record in records)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        curve = [f"val_{epoch}" for epoch in range(1, epochs + 1)]
+        writer.writerow(["study", "trial", "network", "macs", "params", "seconds", *curve])
+        for name, records in arms.items():
+            for record in records:
+                costs = [int(record.cost[cost]) for cost in ("macs", "params")]
+                accuracies = [f"{result.top1:.4f}" for result in record.curve]
+                writer.writerow([name, record.number, record.identity, *costs, f"{record.seconds:.0f}", *accuracies])
+
+
+def _top1(record: TrialRecord) -> float:
+    assert record.top1 is not None, "only trained networks are compared"
+    return record.top1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", nargs="+", type=Path, help="folders of studies with one limit on MACs")
+    parser.add_argument("--out", type=Path, help="folder for trainings.csv and arms.json")
+    given = parser.parse_args()
+    limit = load_study(str(given.studies[0])).limits.bounds["macs"]
+    arms = {folder.name: trained(folder) for folder in given.studies}
+    found = Comparison(arms, limit).as_dict([limit * part / 6 for part in range(1, 7)])
+    print(json.dumps(found, indent=1))
+    if given.out:
+        (given.out / "arms.json").write_text(json.dumps(found, indent=1) + "\n")
+        write_trainings(arms, given.out / "trainings.csv")
+
+
+if __name__ == "__main__":
+    main()
