@@ -98,8 +98,8 @@ def draw_front(data: Mapping[str, Any], path: Path) -> None:
         if data["budget"] is not None:
             axes.axvline(data["budget"], color=_ORANGE, linestyle="--", linewidth=1.2)
             label = f"budget {format_amount(data['budget'])} "
-            at = (data["budget"], 1.0)
-            axes.annotate(label, at, xycoords=("data", "axes fraction"), ha="right", va="top", color=_ORANGE)
+            at = (data["budget"], 0.02)
+            axes.annotate(label, at, xycoords=("data", "axes fraction"), ha="right", va="bottom", color=_ORANGE)
         _scale_macs(axes)
         axes.set(title=data["title"], xlabel=MACS_LABEL, ylabel="validation top-1 (%)")
         if axes.get_legend_handles_labels()[1]:
