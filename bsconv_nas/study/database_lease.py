@@ -25,7 +25,7 @@ from bsconv_nas.study.storage import database_errors
 
 LEASE_SECONDS = 60.0
 _RENEWALS = 4  # in the time that a lease lasts
-_held: set[str] = set()  # tokens of leases that this process holds
+_held: set[str] = set()  # tokens of leases that this process holds or is about to take
 
 _LEASES = Table(
     "bsconv_nas_leases",
@@ -63,8 +63,12 @@ class DatabaseLease:
         self._seconds = seconds
         self._token = secrets.token_hex(16)
         self._ended = threading.Event()
-        outlast(self._take)
-        _held.add(self._token)
+        _held.add(self._token)  # before it is taken: another thread would think that this process had left it behind
+        try:
+            outlast(self._take)
+        except BaseException:
+            _held.discard(self._token)
+            raise
         database.guard = self.renew
         self._renewals = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._renewals.start()
