@@ -66,7 +66,7 @@ class ArchSpace(GeneSpace):
         self._inactive = [self._inactive_genes(number) for number in numbers]
         self._stages_seen: dict[object, _Stage] = {}
         self.longest_path = self._longest()
-        self.narrowest = min(choice for stage in ("stem", *_widths(definition)) for choice in self._choices[stage])
+        self.narrowest = min(*definition.stem.out_channels, *(n for stage in definition.stages for n in stage.width))
         self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
 
     def with_latency(self, table: LatencyTable) -> "ArchSpace":
@@ -275,10 +275,6 @@ class ArchSpace(GeneSpace):
 
 
 _NETWORK_GENES = ("stem", "shortcut", "se", "activation", "head")
-
-
-def _widths(definition: SpaceFile) -> list[str]:
-    return [f"s{number}.width" for number in range(1, len(definition.stages) + 1)]
 
 
 def _all_choices(definition: SpaceFile) -> dict[str, tuple[Any, ...]]:

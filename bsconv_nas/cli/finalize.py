@@ -89,7 +89,7 @@ def _images(folder: Path, data: str | None, workers: int | None) -> tuple[Any, A
     from bsconv_nas.study.settings import read_study_file
 
     file = read_study_file(folder)
-    changes = {"data": data, "workers": workers}
+    changes = {"data": data or None, "workers": workers}
     settings = file.settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
     images = load_data(settings)
     check_data(file, images)
