@@ -56,6 +56,7 @@ REFERENCES: dict[str, Reference] = {
     "mobilenetv1-w3d4-bsconvu": lambda size, classes: mobilenet_v1_bsconv_u(0.75, size, classes),
     "mobilenetv1-w1d2-bsconvu": lambda size, classes: mobilenet_v1_bsconv_u(0.5, size, classes),
     "mobilenetv1-w1d4-bsconvu": lambda size, classes: mobilenet_v1_bsconv_u(0.25, size, classes),
+    "mobilenetv1-w1d8-bsconvu": lambda size, classes: mobilenet_v1_bsconv_u(0.125, size, classes),
     "resnet-bsconvu": lambda size, classes: resnet_chain("U", None, size, classes),
     "resnet-bsconvs-p1d2": lambda size, classes: resnet_chain("S", 1 / 2, size, classes),
     "resnet-bsconvs-p1d4": lambda size, classes: resnet_chain("S", 1 / 4, size, classes),
@@ -71,5 +72,16 @@ def references_in(space: ArchSpace) -> dict[str, Genotype]:
             arch = replace(make(space.image_size, space.num_classes), in_channels=space.in_channels)
             found[name] = space.encode(arch)
         except UsageError:  # not a point of the space, or no network at this image size
+            continue
+    return found
+
+
+def reference_names(image_size: tuple[int, int], num_classes: int) -> dict[str, str]:
+    """Names of the references by architecture (`ArchSpec.arch_id`), to recognise them among the trials of a study."""
+    found: dict[str, str] = {}
+    for name, make in REFERENCES.items():
+        try:
+            found[make(image_size, num_classes).arch_id] = name
+        except UsageError:  # no network at this image size
             continue
     return found

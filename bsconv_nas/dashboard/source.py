@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
-from bsconv_nas.dashboard.references import hand_made, published_curves
+from bsconv_nas.dashboard.published import published_curves
 from bsconv_nas.errors import StudyError
+from bsconv_nas.references import reference_names
 from bsconv_nas.study.importance import MOST_TRIALS, importances_apart
 from bsconv_nas.study.lease import searched_since
 from bsconv_nas.study.locate import find_folder
@@ -126,7 +127,7 @@ class StudySource:
             "training": resolved.get("training", {}),
             "train_images": resolved.get("train_images"),
             "val_images": resolved.get("val_images"),
-            "references": hand_made(size, len(classes)) if size and classes else {},
+            "references": reference_names((size[0], size[1]), len(classes)) if size and classes else {},
             "published": published_curves(classes, size),
         }
 

@@ -7,6 +7,7 @@ from typing import Literal
 from bsconv_nas.arch import ArchSpec
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.final.nearest import NamedCost, named_references, nearest_references
+from bsconv_nas.references import reference_names
 from bsconv_nas.study import Study, TrialRecord, front_of
 from bsconv_nas.units import format_amount
 
@@ -16,7 +17,7 @@ Kind = Literal["searched", "random", "reference"]
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A network of the comparison. `arch` is None for a reference, which `name` then builds."""
+    """A network of the comparison. `arch` is None for a network of `models`, which `name` then builds."""
 
     kind: Kind
     name: str
@@ -81,10 +82,20 @@ def _under(study: Study, budget: float, top: int, arm: Study | None) -> Iterator
             f"no network of the front of {study.name!r} is within {format_amount(budget)} MACs; "
             f"the smallest has {format_amount(least)}: choose another --at"
         )
-    for record in members[-top:]:
+    known = _hand_made(members[-1])
+    found = [record for record in members if record.identity not in known]
+    for record in found[-top:]:
         yield _of_trial("searched", f"trial-{record.number}", record, budget)
+    for record in members[-top:]:
+        if record.identity in known:  # what the search began with was not found by it
+            yield _of_trial("reference", known[record.identity], record, budget)
     if arm is not None:
         yield from _best_of_arm(arm, len(study.records), budget)
+
+
+def _hand_made(record: TrialRecord) -> dict[str, str]:
+    arch = record.arch_spec()
+    return {} if arch is None else reference_names(arch.image_size, arch.num_classes)
 
 
 def _references(

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.made_up_study import MadeUpStudy
-from bsconv_nas.dashboard.references import hand_made, published_curves
+from bsconv_nas.dashboard.published import published_curves
 from bsconv_nas.dashboard.security import allowed_host
 from bsconv_nas.dashboard.source import StudySource
+from bsconv_nas.references import reference_names
 from bsconv_nas.study.importance import LEAST_TRIALS
 from tests.browser.serving import served
 
@@ -142,7 +143,7 @@ def test_details_of_a_trial(directory: Path) -> None:
 
 
 def test_references_of_the_study(directory: Path) -> None:
-    known = hand_made([32, 32], 10)
+    known = reference_names((32, 32), 10)
     assert "resnet-bsconvu" in known.values()
     with served(directory) as server:
         facts = server.json("/api/snapshot?study=first")["facts"]

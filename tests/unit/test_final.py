@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bsconv_nas import search
+from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.engine import Verdict
 from bsconv_nas.errors import StudyError, UsageError
@@ -19,6 +22,7 @@ from bsconv_nas.final.queue import FinalQueue
 from bsconv_nas.final.records import WEIGHTS, best_weights, read_record, write_record
 from bsconv_nas.final.results import summarise
 from bsconv_nas.intervals import mean_interval
+from bsconv_nas.space_file import find_space
 from bsconv_nas.train.recipe import Recipe
 from tests.searches import new_study, table_space
 
@@ -194,6 +198,20 @@ def test_a_study_without_results_or_of_points_has_no_contestants() -> None:
         choose(study, [100.0], 3, (8, 8))
     with pytest.raises(UsageError, match="--top"):
         choose(study, [100.0], 0, (8, 8))
+
+
+def test_what_the_search_began_with_takes_part_as_a_reference() -> None:
+    space = ArchSpace(find_space("cifar"), (32, 32), 10)
+    study = search(space, lambda g: math.log(space.cost(g)["macs"]) / 20, {"macs": 6e6}, trials=5)
+    found = choose(study, [4.73e6, 6e6], 2, (32, 32), references="cifar_resnet20_bsconvs_p1d4")
+    hand_made = {c.name: c.trial for c in found if c.kind == "reference"}
+    assert hand_made == {
+        "cifar_resnet20_bsconvs_p1d4": None,
+        "mobilenetv1-w1d8-bsconvu": 0,
+        "resnet-bsconvs-p1d4": 1,
+        "resnet-bsconvs-p1d8": 2,
+    }
+    assert {c.trial for c in found if c.kind == "searched"} <= {3, 4}
 
 
 def test_references_by_name_come_with_their_smallest_budget() -> None:

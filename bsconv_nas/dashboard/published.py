@@ -1,10 +1,8 @@
-"""Networks to compare a search with: the hand-made ones at its image size, and published accuracies."""
+"""Published accuracies to compare a search with."""
 
 from typing import Any
 
-from bsconv_nas.errors import UsageError
 from bsconv_nas.published import published_results
-from bsconv_nas.references import REFERENCES
 
 _CIFAR10 = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 _FAMILIES = {
@@ -16,17 +14,6 @@ _FAMILIES = {
     "ResNet + BSConv-U": ("cifar_resnet", "_bsconvu"),
     "ResNet + BSConv-S, p = 1/4": ("cifar_resnet", "_bsconvs_p1d4"),
 }
-
-
-def hand_made(image_size: list[int], classes: int) -> dict[str, str]:
-    """Names of the hand-made reference networks, by the identity that a trial of the same network has."""
-    found: dict[str, str] = {}
-    for name, make in REFERENCES.items():
-        try:
-            found[make((image_size[0], image_size[1]), classes).arch_id] = name
-        except UsageError:  # no network at this image size
-            continue
-    return found
 
 
 def published_curves(classes: list[str], image_size: list[int] | None) -> list[dict[str, Any]]:
