@@ -104,9 +104,8 @@ class GeneSpace:
     def traits(self, genotype: Genotype) -> dict[str, float]:
         """Numbers, by name and the same names for all, that accuracy may follow; known before training, no costs.
 
-        The known-cost sampler learns how the log error changes with each, along a straight line. They should go from
-        about 0 to about 1 over the space: a large constant in them hides what they say. Give few: one that has nothing
-        to say makes predictions from few networks worse.
+        The known-cost sampler learns how the log error changes with each, along a straight line. They should differ by
+        about 1 over the space. Give few: one that has nothing to say makes predictions from few networks worse.
 
         Raises:
             SpaceError: a trait that is not a finite number.

@@ -19,7 +19,7 @@ class Point:
     """What is known of a genotype before any training."""
 
     codes: tuple[int, ...]  # index of the choice of each gene that has more than one
-    trend: tuple[float, ...]  # log costs from those of the cheapest network, in widths of the axis; then traits
+    trend: tuple[float, ...]  # from the cheapest network: log costs, in widths of the axis; then traits
     position: float  # of the objective's cost on the axis
     feasible: bool
 
@@ -32,7 +32,7 @@ class Encoder:
         axis: of the objective's cost.
         objective: name of that cost.
         limits: upper bounds by cost name.
-        cheapest: a genotype to count costs from.
+        cheapest: a genotype to count costs and traits from.
     """
 
     def __init__(self, space: GeneSpace, axis: CostAxis, objective: str, limits: Limits, cheapest: Genotype) -> None:
@@ -41,7 +41,7 @@ class Encoder:
         self._objective = objective
         self._limits = limits
         self._origin = {name: _log(cost) for name, cost in space.cost(cheapest).items()}
-        self._traits = tuple(space.traits(cheapest))
+        self._traits = dict(space.traits(cheapest))
         self._width = max(_log(axis.limit) - _log(axis.cheapest), 0.1)
         self._points: dict[Genotype, Point] = {}
         free = [i for i, gene in enumerate(space.genes) if len(gene.choices) > 1]
@@ -76,7 +76,7 @@ class Encoder:
         trend = [(_log(costs[name]) - origin) / self._width for name, origin in self._origin.items()]
         return Point(
             codes=tuple(index[genotype[i]] for i, index in self._index),
-            trend=(*trend, *(traits[name] for name in self._traits)),
+            trend=(*trend, *(traits[name] - origin for name, origin in self._traits.items())),
             position=self._axis.position(costs[self._objective]),
             feasible=self._limits.allow(costs),
         )

@@ -168,11 +168,11 @@ def test_a_trait_that_accuracy_follows_makes_better_predictions() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_traits_are_told_apart_by_their_names(order: int) -> None:
+def test_traits_are_told_apart_by_their_names_and_count_from_the_cheapest_network(order: int) -> None:
     space = GeneSpace(
         {"a": [1, 2]},
         lambda g: {"macs": 10.0},
-        traits=lambda g: dict([("one", 1.0), ("two", 2.0)][:: order if g[0] == 2 else 1]),
+        traits=lambda g: dict([("one", 100.0 + g[0]), ("two", 2.0 * g[0])][:: order if g[0] == 2 else 1]),
     )
     encoder = Encoder(space, CostAxis(10, 20), "macs", Limits(), (1,))
     assert encoder.point((2,)).trend == (0.0, 1.0, 2.0)
@@ -321,8 +321,8 @@ def test_reference_networks_within_the_limits_come_first() -> None:
     expected = [g for g in reference_genotypes(space) if limits.allow(space.cost(g))]
     study = _run(space, limits, len(expected) + 2, lambda g: 0.5)
     proposals = _proposals(study, space)
-    assert len(expected) == 5
-    assert proposals[:5] == expected
+    assert len(expected) == 6
+    assert proposals[:6] == expected
     assert _all_promises_kept(study, space, limits)
     without = KnownCostSampler(space, limits, 0, references=False)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=without)
