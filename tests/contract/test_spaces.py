@@ -5,7 +5,6 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,50 +15,29 @@ from bsconv_nas import space as space_module
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.arch_space import SHORTCUT_CHOICES, ArchSpace
 from bsconv_nas.cost import METRICS, cost_of, shortest_path
-from bsconv_nas.errors import SpaceError, UsageError
-from bsconv_nas.recipes import recipe_folder
+from bsconv_nas.errors import SpaceError
 from bsconv_nas.references import REFERENCES
 from bsconv_nas.space import Genotype, extreme
-from bsconv_nas.space_file import SpaceFile, find_space, space_for_images, space_names
-from bsconv_nas.toml_files import check_toml
-
-SIZES = {"quick": (8, 8), "cifar": (32, 32), "mobile": (224, 224)}
-
-
-def _file(**changes: Any) -> SpaceFile:
-    data: dict[str, Any] = {
-        "schema_version": 1,
-        "name": "small",
-        "title": "Small",
-        "image_size": [1, 64],
-        "stem": {"out_channels": [8]},
-        "layers": {"conv": ["U"], "kernel_size": [3]},
-        "stages": [{"stride": 1, "depth": [1], "width": [8]}],
-    }
-    return check_toml({**data, **changes}, SpaceFile, "small")
-
-
-def _stage(stride: int, depth: list[int], width: list[int], **more: Any) -> dict[str, Any]:
-    return {"stride": stride, "depth": depth, "width": width, **more}
-
+from bsconv_nas.space_file import SpaceFile, find_space, space_names
+from tests.space_files import PACKAGED_SIZES, space_file, stage
 
 CONVS = {"conv": ["S-1/4", "U"], "kernel_size": [3, 5]}
 SMALL = {
-    "depths": _file(layers=CONVS, stages=[_stage(1, [0, 1, 2], [8, 16]), _stage(2, [1, 2], [8])]),
-    "all-empty": _file(network={"se": [True]}, stages=[_stage(2, [0, 1], [8, 16]), _stage(2, [0], [4])]),
-    "shortcuts": _file(
+    "depths": space_file(layers=CONVS, stages=[stage(1, [0, 1, 2], [8, 16]), stage(2, [1, 2], [8])]),
+    "all-empty": space_file(network={"se": [True]}, stages=[stage(2, [0, 1], [8, 16]), stage(2, [0], [4])]),
+    "shortcuts": space_file(
         stem={"out_channels": [8, 16], "kernel_size": 5, "stride": 2},
         network={"shortcut": ["none", "layer", "pair"], "se": [False, True], "dropout": 0.2},
-        stages=[_stage(1, [1, 3], [8, 16]), _stage(2, [0, 2], [16])],
+        stages=[stage(1, [1, 3], [8, 16]), stage(2, [0, 2], [16])],
     ),
-    "network": _file(
+    "network": space_file(
         layers={"conv": ["S-1"], "kernel_size": [3], "inner_bn": True},
         network={"shortcut": ["pair", "none"], "activation": ["silu", "relu"], "head_channels": [0, 8]},
-        stages=[_stage(1, [2, 1], [16, 8])],
+        stages=[stage(1, [2, 1], [16, 8])],
     ),
-    "kernels": _file(layers=CONVS, stages=[_stage(1, [1], [8], kernel_size=[1, 7, 3]), _stage(1, [0, 2], [8])]),
-    "repeating-stages": _file(
-        layers={"conv": ["U", "S-1/6"], "kernel_size": [3]}, stages=[_stage(1, [0, 1, 2], [8])] * 3
+    "kernels": space_file(layers=CONVS, stages=[stage(1, [1], [8], kernel_size=[1, 7, 3]), stage(1, [0, 2], [8])]),
+    "repeating-stages": space_file(
+        layers={"conv": ["U", "S-1/6"], "kernel_size": [3]}, stages=[stage(1, [0, 1, 2], [8])] * 3
     ),
 }
 
@@ -69,7 +47,7 @@ def _small(name: str) -> ArchSpace:
 
 
 def _packaged(name: str) -> ArchSpace:
-    return ArchSpace(find_space(name), SIZES[name], 10)
+    return ArchSpace(find_space(name), PACKAGED_SIZES[name], 10)
 
 
 SPACES = [pytest.param(_small(name), id=name) for name in SMALL] + [
@@ -85,7 +63,7 @@ def _any_genotypes(space: ArchSpace, number: int, seed: int = 0) -> list[Genotyp
 
 
 def test_the_packaged_spaces_are_known() -> None:
-    assert space_names() == sorted(SIZES)
+    assert space_names() == sorted(PACKAGED_SIZES)
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -220,7 +198,7 @@ def test_extremes_are_those_of_brute_force(
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", PACKAGED_SIZES)
 def test_no_random_network_of_a_packaged_space_is_beyond_its_extremes(name: str, sign: int) -> None:
     space = _packaged(name)
     best = extreme(space, lambda g: sign * space.cost(g)["macs"])
@@ -246,7 +224,7 @@ def test_a_stage_of_depth_0_is_left_out_with_its_stride() -> None:
 
 def test_a_genotype_decodes_to_what_it_says() -> None:
     space = ArchSpace(
-        _file(
+        space_file(
             stem={"out_channels": [8, 16], "kernel_size": 5, "stride": 2},
             layers={"conv": ["U", "S-1/4"], "kernel_size": [3, 5], "inner_bn": True},
             network={
@@ -256,7 +234,7 @@ def test_a_genotype_decodes_to_what_it_says() -> None:
                 "head_channels": [0, 32],
                 "dropout": 0.5,
             },
-            stages=[_stage(2, [1, 2, 3], [8, 16], kernel_size=[1, 7])],
+            stages=[stage(2, [1, 2, 3], [8, 16], kernel_size=[1, 7])],
         ),
         (32, 32),
         10,
@@ -322,18 +300,18 @@ def test_networks_outside_the_space_are_refused(change: dict[str, Any]) -> None:
 
 
 def test_the_fingerprint_follows_everything_that_matters() -> None:
-    base = _file(layers=CONVS)
+    base = space_file(layers=CONVS)
     spaces = [
         ArchSpace(base, (32, 32), 10),
         ArchSpace(base, (32, 31), 10),
         ArchSpace(base, (32, 32), 11),
         ArchSpace(base, (32, 32), 10, in_channels=1),
-        ArchSpace(_file(layers=CONVS, stem={"out_channels": [8], "stride": 2}), (32, 32), 10),
-        ArchSpace(_file(layers={**CONVS, "inner_bn": True}), (32, 32), 10),
-        ArchSpace(_file(layers=CONVS, network={"dropout": 0.1}), (32, 32), 10),
+        ArchSpace(space_file(layers=CONVS, stem={"out_channels": [8], "stride": 2}), (32, 32), 10),
+        ArchSpace(space_file(layers={**CONVS, "inner_bn": True}), (32, 32), 10),
+        ArchSpace(space_file(layers=CONVS, network={"dropout": 0.1}), (32, 32), 10),
     ]
     assert len({space.fingerprint for space in spaces}) == len(spaces)
-    renamed = _file(layers=CONVS, name="renamed", title="Renamed", description="the same networks")
+    renamed = space_file(layers=CONVS, name="renamed", title="Renamed", description="the same networks")
     assert ArchSpace(renamed, (32, 32), 10).fingerprint == spaces[0].fingerprint
 
 
@@ -342,12 +320,12 @@ def test_random_space_files_keep_the_promises(data: st.DataObject) -> None:
     def some(values: list[Any]) -> list[Any]:
         return data.draw(st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True))
 
-    file = _file(
+    file = space_file(
         stem={"out_channels": some([8, 16]), "stride": data.draw(st.sampled_from((1, 2)))},
         layers={"conv": some(["U", "S-1/4", "S-1/3", "S-1", "S-17/100"]), "kernel_size": some([1, 3])},
         network={"shortcut": some(["none", "layer", "pair"]), "se": some([False, True]), "head_channels": some([0, 8])},
         stages=[
-            _stage(data.draw(st.sampled_from((1, 2))), some([0, 1, 2]), some([8, 16, 4]))
+            stage(data.draw(st.sampled_from((1, 2))), some([0, 1, 2]), some([8, 16, 4]))
             for _ in range(data.draw(st.integers(1, 2)))
         ],
     )
@@ -365,131 +343,7 @@ def test_random_space_files_keep_the_promises(data: st.DataObject) -> None:
 
 def _lists(file: SpaceFile) -> Iterator[tuple[Any, ...]]:
     yield from (file.network.shortcut, file.network.se, file.network.head_channels)
-    for stage in file.stages:
-        yield from (stage.depth, stage.width)
-        if max(stage.depth) > 0:
+    for each in file.stages:
+        yield from (each.depth, each.width)
+        if max(each.depth) > 0:
             yield from (file.layers.conv, file.layers.kernel_size)
-
-
-# files
-
-
-@pytest.mark.parametrize(
-    ("side", "name"),
-    [
-        (1, "quick"),
-        (8, "quick"),
-        (16, "quick"),
-        (17, "cifar"),
-        (32, "cifar"),
-        (64, "cifar"),
-        (65, "mobile"),
-        (224, "mobile"),
-        (4_096, "mobile"),
-        (9_999, "mobile"),
-    ],
-)
-def test_the_packaged_space_for_images(side: int, name: str) -> None:
-    assert space_for_images(side, side) == name
-    assert space_for_images(side, side + 300) == space_for_images(side + 300, side) == name
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_packaged_files_carry_their_own_name(name: str) -> None:
-    assert find_space(name).name == name
-    assert find_space(name).title
-
-
-def test_a_space_is_found_by_path(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text(_quick_text().replace('"quick"', '"mine"'))
-    assert find_space(str(path)).name == "mine"
-    (tmp_path / "no-suffix").write_text(_quick_text())
-    assert find_space(str(tmp_path / "no-suffix")) == find_space("quick")
-
-
-def test_unknown_spaces_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"unknown search space 'cifra'; did you mean 'cifar'\?.*path of a \.toml file"
-    ):
-        find_space("cifra")
-    with pytest.raises(UsageError, match=r"cannot read .*absent\.toml: No such file"):
-        find_space(str(tmp_path / "absent.toml"))
-
-
-def _quick_text() -> str:
-    return (recipe_folder("search_spaces") / "quick.toml").read_text()
-
-
-BAD_FILES = [
-    ("schema_version = 1", "schema_version = 2", "schema_version is 2"),
-    ("schema_version = 1\n", "", "lacks 'schema_version'; add it"),
-    ('name = "quick"', 'name = "Quick!"', "name is 'Quick!'"),
-    ("image_size = [1, 16]", "image_size = [16, 1]", "image_size is [16, 1]; allowed: [least, greatest]"),
-    ("image_size = [1, 16]", "image_size = [0, 16]", "image_size is [0, 16]; allowed"),
-    ("image_size = [1, 16]", "image_size = 16", "image_size is 16"),
-    ("[stem]\n", "[stem]\nkernel = 3\n", "unknown key 'stem.kernel'; did you mean 'kernel_size'"),
-    ("[stem]\n", "[stem]\nkernel_size = 4\n", "stem.kernel_size is 4; allowed: odd kernel sizes"),
-    ("[stem]\nout_channels = [8, 16]\nstride = 1\n", "", "lacks 'stem'; add it"),
-    ("out_channels = [8, 16]", "out_channels = []", "stem.out_channels is []; allowed: at least one choice"),
-    ("out_channels = [8, 16]", "out_channels = [8, 8]", "stem.out_channels is [8, 8]; list each choice once"),
-    ("out_channels = [8, 16]", "out_channels = [0]", "stem.out_channels.0 is 0"),
-    ("out_channels = [8, 16]", "out_channels = [8.0]", "stem.out_channels.0 is 8.0"),
-    ("out_channels = [8, 16]", "out_channels = [true]", "stem.out_channels.0 is True"),
-    ("out_channels = [8, 16]", "out_channels = 8", "stem.out_channels is 8"),
-    ('"S-1/8"', '"S-1/0"', "layers.conv.0 is 'S-1/0'; ratio '1/0' of S"),
-    ('"S-1/8"', '"S-1/00"', "layers.conv.0 is 'S-1/00'; ratio '1/00' of S"),
-    ('"S-1/8"', '"S-0/4"', "ratio '0/4' of S"),
-    ('"S-1/8"', '"S-3/2"', "allowed are fractions up to 1, for example S-1/4"),
-    ('"S-1/8"', '"S-2/4"', "write S-1/2, the ratio in lowest terms"),
-    ('"S-1/8"', '"S-0.5"', "ratio '0.5' of S"),
-    ('"S-1/8"', '"S-"', "ratio '' of S"),
-    ('"S-1/8"', '"S"', "layers.conv.0 is 'S'; write S-1/4 (with a ratio)"),
-    ('"S-1/8"', '"U-1/2"', "layers.conv.0 is 'U-1/2'; write U (it has no ratio)"),
-    ('"S-1/8"', '"Q"', "layers.conv.0 is 'Q'; unknown layer type 'Q'; known: S, U"),
-    ('"S-1/8"', '"U"', "list each choice once"),
-    ('"S-1/8"', "3", "layers.conv.0 is 3"),
-    ("kernel_size = [3, 5, 7]", "kernel_size = [3, 4]", "layers.kernel_size.1 is 4; allowed: odd kernel sizes"),
-    ("kernel_size = [3, 5, 7]", "kernel_size = [33]", "layers.kernel_size.0 is 33"),
-    ('"layer", "pair"]', '"layers"]', "network.shortcut.1 is 'layers'"),
-    ("se = [false, true]", "se = [0, 1]", "network.se.0 is 0"),
-    ("se = [false, true]", 'activation = ["tanh"]', "network.activation.0 is 'tanh'"),
-    ("se = [false, true]", "dropout = 1.0", "network.dropout is 1.0"),
-    ("se = [false, true]", "head_channels = [-1]", "network.head_channels.0 is -1"),
-    ("width = [8, 16, 24, 32]", "widht = [8]", "unknown key 'stages.0.widht'; did you mean 'width'"),
-    ("width = [8, 16, 24, 32]", "", "lacks 'stages.0.width'; add it"),
-    ("width = [8, 16, 24, 32]", "width = [8]\nkernel_size = []", "stages.0.kernel_size is []"),
-    ("width = [8, 16, 24, 32]", "width = [8]\nkernel_size = [3, 3]", "stages.0.kernel_size is [3, 3]; list each"),
-    ("width = [8, 16, 24, 32]", "width = [8]\nkernel_size = [2]", "stages.0.kernel_size.0 is 2; allowed: odd"),
-    ("[[stages]]\nstride = 1", "[[stages]]\nstride = 3", "stages.0.stride is 3"),
-    ("depth = [0, 1, 2]", "depth = [-1]", "stages.2.depth.0 is -1"),
-    ("[[stages]]", "[[stage]]", "unknown key 'stage'; did you mean 'stages'"),
-    ("[[stages]]", "[stages]", "is not TOML"),
-]
-
-
-@pytest.mark.parametrize(("old", "new", "expected"), BAD_FILES)
-def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
-    text = _quick_text()
-    assert old in text
-    path = tmp_path / "mine.toml"
-    path.write_text(text.replace(old, new))
-    with pytest.raises(UsageError) as caught:
-        find_space(str(path))
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert expected in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize("number", [0, 17])
-def test_a_space_has_1_to_16_stages(number: int) -> None:
-    with pytest.raises(UsageError, match="stages"):
-        _file(stages=[_stage(1, [1], [8])] * number)
-
-
-def test_values_that_python_takes_for_1_become_1() -> None:
-    """TOML's true and 1.0 equal 1 in Python; whatever is let through must not reach the architecture as such."""
-    space = ArchSpace(_file(stages=[_stage(1.0, [1, 2], [8])]), (8, 8), 2)  # type: ignore[arg-type]
-    arch = space.decode(next(space.enumerate()))
-    assert type(arch.layers[0].stride) is int

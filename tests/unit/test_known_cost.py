@@ -1,6 +1,5 @@
 """The known-cost sampler: its promises in every kind of space, and what trials of each state tell it."""
 
-import itertools
 import json
 import math
 import random
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from bsconv_nas.api import search
 from bsconv_nas.arch_space import ArchSpace
@@ -27,13 +26,14 @@ from bsconv_nas.references import REFERENCES
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
 from bsconv_nas.samplers.encoding import Encoder
 from bsconv_nas.samplers.known_cost import KnownCostSampler
-from bsconv_nas.samplers.model import Model, refit_point
-from bsconv_nas.samplers.observations import finished, observations
+from bsconv_nas.samplers.model import Model
+from bsconv_nas.samplers.observations import finished
 from bsconv_nas.samplers.warm_start import reference_genotypes
 from bsconv_nas.space import GeneSpace, Genotype, TraitFunction
 from bsconv_nas.space_file import find_space
 from bsconv_nas.study import Study
 from bsconv_nas.study.storage import open_storage
+from tests.trials import trial_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 ROOT = Path(__file__).parents[2]
@@ -159,7 +159,7 @@ def test_a_trait_that_accuracy_follows_makes_better_predictions() -> None:
         networks = random.Random(0).sample(list(space.enumerate()), 320)
         encoder = Encoder(space, CostAxis(10, 12), "macs", Limits(), networks[0])
         points = [encoder.point(genotype) for genotype in networks]
-        trials = [_trial(i, TrialState.COMPLETE, [1 - math.exp(-trait(g))], 1) for i, g in enumerate(networks[:20])]
+        trials = [trial_of(i, TrialState.COMPLETE, [1 - math.exp(-trait(g))], 1) for i, g in enumerate(networks[:20])]
         predictor = Model(encoder).predictor(trials, points[:20])
         assert predictor is not None
         return float(np.abs(predictor.mean(points[20:]) - [-trait(g) for g in networks[20:]]).mean())
@@ -172,7 +172,7 @@ def test_traits_are_told_apart_by_their_names_and_count_from_the_cheapest_networ
     space = GeneSpace(
         {"a": [1, 2]},
         lambda g: {"macs": 10.0},
-        traits=lambda g: dict([("one", 100.0 + g[0]), ("two", 2.0 * g[0])][:: order if g[0] == 2 else 1]),
+        traits=lambda g: dict([("one", 100.0 + float(g[0])), ("two", 2.0 * float(g[0]))][:: order if g[0] == 2 else 1]),
     )
     encoder = Encoder(space, CostAxis(10, 20), "macs", Limits(), (1,))
     assert encoder.point((2,)).trend == (0.0, 1.0, 2.0)
@@ -257,52 +257,6 @@ def test_a_failed_network_is_only_avoided() -> None:
             study.tell(trial, [_top1(genotype), space.cost(genotype)["macs"]])
     assert _all_promises_kept(study, space, limits)
     assert len(finished(study.trials)) == 16
-
-
-def _trial(number: int, state: TrialState, curve: list[float], epochs: int) -> FrozenTrial:
-    trial = optuna.trial.create_trial(
-        state=state,
-        values=[curve[-1], 1.0] if state == TrialState.COMPLETE else None,
-        user_attrs={"curve": [[e + 1, epochs, top1, {}] for e, top1 in enumerate(curve)]},
-    )
-    trial.number = number
-    return trial
-
-
-@pytest.mark.parametrize("slope", [0.6, 1.0, 1.3])
-def test_stopped_trials_are_judged_without_bias(slope: float) -> None:
-    rng = np.random.default_rng(0)
-    errors, biases, covered = [], [], []
-    for _ in range(40):
-        starts = rng.normal(-1.0, 0.4, 60)
-        ends = -1.2 + slope * (starts + 0.8) + rng.normal(0, 0.1, 60)
-        keeps = starts < np.quantile(starts, 0.5)  # the worse half is stopped, by its value at that epoch
-        curves = [[1 - math.exp(min(0, s)), 1 - math.exp(min(0, e))] for s, e in zip(starts, ends, strict=True)]
-        trials = [
-            _trial(i, *((TrialState.COMPLETE, c) if keep else (TrialState.PRUNED, c[:1])), 2)  # type: ignore[arg-type]
-            for i, (c, keep) in enumerate(zip(curves, keeps, strict=True))
-        ]
-        for seen in observations(finished(trials), rng.uniform(size=60).tolist()):
-            if not keeps[seen.number]:
-                errors.append(seen.log_error - min(0.0, ends[seen.number]))
-                covered.append(abs(errors[-1]) < 2 * seen.extra**0.5)
-        biases.append(np.mean(errors))
-    assert abs(np.mean(errors)) < 0.06
-    assert np.mean(covered) > 0.85
-
-
-def test_stopped_trials_without_anything_to_compare_with_are_left_out() -> None:
-    stopped = [_trial(i, TrialState.PRUNED, [0.2], 4) for i in range(3)]
-    complete = [_trial(3 + i, TrialState.COMPLETE, [0.3 + 0.1 * i, 0.5], 2) for i in range(6)]
-    assert {seen.number for seen in observations(finished(stopped + complete), [0.5] * 9)} == {3, 4, 5, 6, 7, 8}
-
-
-def test_refits_grow_by_a_tenth() -> None:
-    points = sorted({refit_point(count) for count in range(1, 2001)})
-    assert points[:10] == list(range(1, 11))
-    assert all(1 < b / a <= 1.1 for a, b in itertools.pairwise(points) if a >= 10)
-    assert all(refit_point(point) == point for point in points)
-    assert refit_point(0) == 0
 
 
 def _cifar_space() -> ArchSpace:
