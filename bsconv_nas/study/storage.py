@@ -1,6 +1,7 @@
 """Optuna storages: SQLite with a write-ahead log by default, any URL that Optuna takes, or memory."""
 
 import re
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from bsconv_nas.errors import StorageError, StudyError, UsageError
 from bsconv_nas.study.backup import backup_of, sqlite_file, way_out
@@ -21,6 +22,7 @@ from bsconv_nas.study.outage import first_line
 
 _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
+_PAUSES = (0.1, 0.5, 2.0)  # seconds between attempts to make the tables
 _SECRET = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
 
 
@@ -37,7 +39,7 @@ def open_storage(url: str | None) -> BaseStorage:
     try:
         parsed = _with_driver(make_url(url))
         is_sqlite = parsed.get_backend_name() == "sqlite"
-        storage = Database(parsed.render_as_string(hide_password=False), engine_kwargs=_engine_options(parsed))
+        storage = _connected(parsed)
     except ArgumentError as error:
         shown = re.sub(r":[^:@/]*@", ":***@", url)  # it may have a password even so
         raise UsageError(f"storage {shown!r} is not a database URL; write for example sqlite:///study.db") from error
@@ -83,6 +85,21 @@ def has_password(url: str) -> bool:
     """Whether the URL carries a secret, which must not be written anywhere."""
     parsed = make_url(url)
     return parsed.password is not None or any(_SECRET.search(key) for key in parsed.query)
+
+
+def _connected(url: URL) -> Database:
+    """The database, with its tables made where there are none.
+
+    Drivers that start at once on an empty database make its tables against each other. All but one fail, and find the
+    tables made when they try again.
+    """
+    text, options = url.render_as_string(hide_password=False), _engine_options(url)
+    for pause in _PAUSES:
+        try:
+            return Database(text, engine_kwargs=options)
+        except (IntegrityError, ProgrammingError):
+            time.sleep(pause)
+    return Database(text, engine_kwargs=options)
 
 
 def _with_driver(url: URL) -> URL:

@@ -149,6 +149,26 @@ def test_many_drivers_that_start_at_once_leave_one(space: GeneSpace, server: Ser
     assert len(held) == 1
 
 
+def test_drivers_that_start_at_once_on_an_empty_database_make_its_tables_once(server: Server) -> None:
+    with opened(server.url).engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("DROP DATABASE IF EXISTS empty WITH (FORCE)")
+        connection.exec_driver_sql("CREATE DATABASE empty")
+    url, failed = server.url.removesuffix("postgres") + "empty", list[Exception]()
+
+    def start() -> None:
+        try:
+            opened(url)
+        except StorageError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
 def test_a_server_that_is_not_there_is_an_error_without_its_password(space: GeneSpace, tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(StorageError, match="cannot open storage") as caught:
