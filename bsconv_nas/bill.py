@@ -10,11 +10,13 @@ import torch
 
 from bsconv_nas.network import build
 from bsconv_nas.plan import Plan
+from bsconv_nas.samplers.feasible import Feasible
 from bsconv_nas.space import Genotype
 from bsconv_nas.train.loop import train
 from bsconv_nas.train.placement import place
 
 _SAMPLES = 300
+_ENOUGH = 10
 _FIRST_IMAGES = 16
 
 
@@ -43,6 +45,9 @@ def measure(plan: Plan, seconds: float) -> tuple[Measured, Measured, float]:
     """The smallest and the largest of some random networks within the limits, and the median of all their MACs.
 
     Takes about `seconds` for each of the two, more where a few images take longer.
+
+    Raises:
+        BudgetError: no network of the space is within the limits.
     """
     networks = sorted(_sample(plan), key=lambda genotype: plan.space.cost(genotype)["macs"])
     small, large = (_measured(plan, genotype, seconds) for genotype in (networks[0], networks[-1]))
@@ -65,11 +70,14 @@ def images_per_epoch(plan: Plan) -> int:
 
 
 def _sample(plan: Plan) -> Sequence[Genotype]:
-    """Random networks within the limits; where there are none, the cheapest one drawn."""
+    """Random networks within the limits; under tight ones, which few meet, random ones changed to meet them."""
     rng = random.Random(0)
     drawn = [plan.space.random(rng) for _ in range(_SAMPLES)]
     within = [genotype for genotype in drawn if plan.limits.allow(plan.space.cost(genotype))]
-    return within or [min(drawn, key=lambda genotype: plan.space.cost(genotype)["macs"])]
+    if len(within) >= _ENOUGH:
+        return within
+    feasible = Feasible(plan.space, plan.limits)
+    return [feasible.repair(genotype, rng) for genotype in drawn[:_ENOUGH]]
 
 
 def _measured(plan: Plan, genotype: Genotype, seconds: float) -> Measured:

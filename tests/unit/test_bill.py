@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from bsconv_nas.bill import Bill, Measured, bill, images_per_epoch, measure
 from bsconv_nas.cli.app import app
 from bsconv_nas.cli.calibrate import cost_line
+from bsconv_nas.errors import BudgetError
 from bsconv_nas.plan import Plan, load_data, make_plan
 from bsconv_nas.study.settings import SearchSettings
 
@@ -42,9 +43,12 @@ def test_the_measured_networks_are_within_the_limits() -> None:
     assert min(small.seconds_per_image, large.seconds_per_image) > 0
 
 
-def test_limits_that_no_random_network_meets_leave_one_to_measure() -> None:
-    small, large, _ = measure(plan(limits={"macs": 1.0}), 0.01)
-    assert small.macs == large.macs
+def test_limits_that_hardly_any_random_network_meets() -> None:
+    tight = plan(space="cifar", image_size=17, limits={"macs": 300e3})
+    small, large, middle = measure(tight, 0.01)
+    assert small.macs <= middle <= large.macs <= 300e3
+    with pytest.raises(BudgetError, match="allow macs at least"):
+        measure(plan(limits={"macs": 1.0}), 0.01)
 
 
 def test_earlier_trials_tell_more_than_a_measurement() -> None:
