@@ -3,7 +3,7 @@
     python -m benchmarks.compare_arms studies/cifar10-6M studies/cifar10-6M-random --out studies/cifar10-6M
 
 Measured is the hypervolume of the networks trained so far as a share of that of the best front of all studies together,
-with cost on a logarithmic axis (`CostAxis`) and the floor at the least accurate member of that front. Accuracies are
+with cost on a logarithmic axis and the floor at the least accurate member of that front (`CommonFront`). Accuracies are
 those of single brief trainings on the held-out part, as the searches saw them. With `--out`, all trainings are written
 to trainings.csv and the comparison to arms.json.
 """
@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+from bsconv_nas.pareto import CommonFront
 from bsconv_nas.study import TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.units import format_amount
@@ -31,14 +31,11 @@ class Comparison:
     def __init__(self, arms: Mapping[str, Sequence[TrialRecord]], limit: float) -> None:
         self.arms = arms
         every = [record for records in arms.values() for record in records]
-        self.axis = CostAxis(min(record.cost["macs"] for record in every), limit)
-        self.front = [every[i] for i in front_indices([r.cost["macs"] for r in every], [_top1(r) for r in every])]
-        self.floor = min(_top1(record) for record in self.front)
-        self._best = self._hypervolume(self.front)
+        self.front = CommonFront.of(*_points(every), limit)
 
     def share(self, records: Sequence[TrialRecord]) -> float:
         """Share of the best hypervolume that these networks have."""
-        return self._hypervolume(records) / self._best
+        return self.front.share(*_points(records))
 
     def after_trainings(self, name: str, trainings: int) -> float | None:
         """Share after so many trainings; None where the study has fewer."""
@@ -69,10 +66,6 @@ class Comparison:
             for name, records in self.arms.items()
         }
 
-    def _hypervolume(self, records: Sequence[TrialRecord]) -> float:
-        positions = [self.axis.position(record.cost["macs"]) for record in records]
-        return hypervolume(positions, [_top1(record) for record in records], 1.0, self.floor)
-
 
 def trained(folder: Path) -> list[TrialRecord]:
     """The networks that a study trained to the end, in order of completion."""
@@ -92,6 +85,10 @@ def write_trainings(arms: Mapping[str, Sequence[TrialRecord]], path: Path) -> No
                 costs = [int(record.cost[cost]) for cost in ("macs", "params")]
                 accuracies = [f"{result.top1:.4f}" for result in record.curve]
                 writer.writerow([name, record.number, record.identity, *costs, f"{record.seconds:.0f}", *accuracies])
+
+
+def _points(records: Sequence[TrialRecord]) -> tuple[list[float], list[float]]:
+    return [record.cost["macs"] for record in records], [_top1(record) for record in records]
 
 
 def _top1(record: TrialRecord) -> float:

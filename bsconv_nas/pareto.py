@@ -55,3 +55,30 @@ class CostAxis:
         if self.cheapest <= 0:
             return (cost - self.cheapest) / (self.limit - self.cheapest)
         return math.log(max(cost, self.cheapest * 1e-6) / self.cheapest) / math.log(self.limit / self.cheapest)
+
+
+@dataclass(frozen=True, slots=True)
+class CommonFront:
+    """The best front of several groups of networks together, which each of them is measured by.
+
+    Attributes:
+        axis: of costs, from the cheapest of all networks to the limit.
+        floor: accuracy of the least accurate network of the front.
+        best: the front's hypervolume.
+    """
+
+    axis: CostAxis
+    floor: float
+    best: float
+
+    @classmethod
+    def of(cls, costs: Sequence[float], accuracies: Sequence[float], limit: float) -> "CommonFront":
+        """The front of all networks; at least one."""
+        axis = CostAxis(min(costs), limit)
+        floor = min(accuracies[i] for i in front_indices(costs, accuracies))
+        return cls(axis, floor, hypervolume([axis.position(cost) for cost in costs], accuracies, 1.0, floor))
+
+    def share(self, costs: Sequence[float], accuracies: Sequence[float]) -> float:
+        """Share of the hypervolume that these networks have; 1 where the front has none, being a single network."""
+        own = hypervolume([self.axis.position(cost) for cost in costs], accuracies, 1.0, self.floor)
+        return own / self.best if self.best else 1.0

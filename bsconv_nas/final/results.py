@@ -13,6 +13,7 @@ from bsconv_nas.files import write_atomic
 from bsconv_nas.final.contestants import Contestant
 from bsconv_nas.final.records import FinalRecord
 from bsconv_nas.intervals import binomial_interval, mean_interval
+from bsconv_nas.pareto import CommonFront
 from bsconv_nas.units import MACS_LABEL, format_amount
 
 SCHEMA_VERSION = 1
@@ -39,13 +40,16 @@ class Row:
 class FinalResults:
     """What `results.json` holds.
 
-    `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks.
+    `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks. `reference_share` is the share
+    that the hand-made networks alone have of the hypervolume of all networks (see `CommonFront`), with MACs up to the
+    largest budget; None without networks of both kinds.
     """
 
     epochs: int
     seeds: list[int]
     data: str
     rank_correlation: float | None
+    reference_share: float | None
     rows: list[Row]
 
     def to_dict(self) -> dict[str, object]:
@@ -80,6 +84,8 @@ class FinalResults:
         ]
         if self.rank_correlation is not None:
             notes.append(f"Rank correlation of brief and full accuracy (Spearman): {self.rank_correlation:.2f}.")
+        if self.reference_share is not None:
+            notes.append(f"Hand-made networks alone have {self.reference_share:.2f} of the hypervolume of all.")
         return [*notes, f"{MACS_LABEL}."]
 
     def write(self, folder: Path) -> None:
@@ -121,7 +127,7 @@ def summarise(
         own = sorted((r for r in records if r.name == contestant.name), key=lambda record: record.seed)
         if own:
             rows.append(_row(contestant, own))
-    return FinalResults(epochs, list(seeds), data, _rank_correlation(rows), rows)
+    return FinalResults(epochs, list(seeds), data, _rank_correlation(rows), _reference_share(rows), rows)
 
 
 def _row(contestant: Contestant, records: Sequence[FinalRecord]) -> Row:
@@ -141,6 +147,15 @@ def _row(contestant: Contestant, records: Sequence[FinalRecord]) -> Row:
         std=stdev(tested) if several else 0.0,
         interval=list(interval),
     )
+
+
+def _reference_share(rows: Sequence[Row]) -> float | None:
+    references = [row for row in rows if row.kind == "reference"]
+    if len(references) in (0, len(rows)):
+        return None
+    limit = max(max(row.macs, row.budget or 0) for row in rows)
+    front = CommonFront.of([row.macs for row in rows], [row.mean for row in rows], limit)
+    return front.share([row.macs for row in references], [row.mean for row in references])
 
 
 def _rank_correlation(rows: Sequence[Row]) -> float | None:

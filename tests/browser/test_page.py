@@ -25,6 +25,7 @@ FINAL = {
     "seeds": [0, 1],
     "data": "made-up",
     "rank_correlation": 0.5,
+    "reference_share": 0.25,
     "rows": [
         {
             "kind": "searched",
@@ -275,6 +276,7 @@ def test_final_results_are_apart_from_brief_ones(watched: Watch, studies: Path) 
         page.locator("#final-card").wait_for()
         assert "75.00 ± 5.00 %" in text(page, "#final-table")
         assert "65.00 to 85.00 %" in text(page, "#final-table")
+        assert "Hand-made networks alone have 0.25 of the hypervolume" in text(page, "#final-text")
         assert page.locator("#final-chart .bars").count() > 0
         watch.assert_clean(server.link)
 

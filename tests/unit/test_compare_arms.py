@@ -24,7 +24,7 @@ def test_shares_of_the_hypervolume_of_the_common_front() -> None:
     arms = {"good": [cheap, middle, large], "poor": [record(0, 1000, 0.3)]}
     comparison = Comparison(arms, 10_000)
     best = 0.2 * 1 / 2 + 0.2 * 1 / 4
-    assert comparison.floor == 0.2
+    assert comparison.front.floor == 0.2
     assert [comparison.after_trainings("good", n) for n in (1, 2, 3, 4)] == [0, round(0.1 / best, 3), 1, None]
     assert comparison.after_trainings("poor", 1) == pytest.approx(0.05 / best, abs=1e-3)
     assert [comparison.after_minutes("good", n) for n in (0.5, 1.5, 6.9, 7)] == [0, 0, round(0.1 / best, 3), None]

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,23 @@ def test_rows_rank_correlation_and_files(data: ImageData, tmp_path: Path) -> Non
     results.write(tmp_path)
     stored = json.loads((tmp_path / "results.json").read_text())
     assert stored["schema_version"] == 1
-    assert set(stored) == {"schema_version", "epochs", "seeds", "data", "rank_correlation", "rows"}
+    assert set(stored) == {"schema_version", "epochs", "seeds", "data", "rank_correlation", "reference_share", "rows"}
     row = "kind name trial budget macs params brief_val_top1 test_top1 mean std interval"
     assert set(stored["rows"][0]) == set(row.split())
     assert stored["rows"][0]["test_top1"] == [0.9, 0.8, 0.7]
     assert len(list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))) == 3
     assert "wide for so few" in (tmp_path / "results.md").read_text()
+
+
+def test_the_share_of_the_hypervolume_that_hand_made_networks_have(data: ImageData, tmp_path: Path) -> None:
+    hand_made = Contestant("reference", "trial-1", 4000, 2000, 10)
+    found = [replace(NETS[0], budget=4000), hand_made, replace(NETS[2], budget=4000)]  # of 1000, 2000 and 3000 MACs
+    records = records_of(data, tmp_path, {"trial-0": [0.2], "trial-1": [0.4], "trial-2": [0.6]})
+    results = summarise(found, records, 2, [0], "digits")
+    own = 0.2 * math.log(2)
+    assert results.reference_share == pytest.approx(own / (own + 0.2 * math.log(4 / 3)))
+    assert "Hand-made networks alone have 0.71 of the hypervolume" in results.to_markdown()
+    assert summarise(NETS[:1], records[:1], 2, [0], "digits").reference_share is None
 
 
 def test_one_seed_has_the_interval_of_the_test_images(data: ImageData, tmp_path: Path) -> None:
