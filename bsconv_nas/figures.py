@@ -15,7 +15,7 @@ FORMATS = (".svg", ".png", ".pdf")
 
 # Of the palette of Okabe and Ito, safe for colour-blind readers.
 _BLUE, _ORANGE, _PURPLE, _GOLD, _GREY = "#0072b2", "#c44e00", "#a2478b", "#b07c00", "#8a94a3"
-_KINDS = {"reference": "hand-made", "random": "best of a random search"}
+_KINDS = {"reference": "hand-made", "random": "of a random search"}
 _STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -107,25 +107,33 @@ def draw_front(data: Mapping[str, Any], path: Path) -> None:
 
 
 def draw_final(data: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
-    """Draw `final_data` to a file, with 95 % intervals; its suffix says the format.
+    """Draw `final_data` to a file: 95 % intervals, the front of each kind, the name of its most accurate network.
+
+    The axis is made for the means: the interval of a network whose trainings differ a lot may leave it.
 
     Raises:
         UsageError: another suffix than `FORMATS`.
     """
-    styles = {"searched": ("o", _BLUE), "random": ("s", _GOLD), "reference": ("D", _PURPLE)}
+    styles = {"reference": ("D", _PURPLE), "random": ("s", _GOLD), "searched": ("o", _BLUE)}
     with _figure(path) as figure:
         axes = figure.add_subplot()
-        for kind, points in data.items():
-            marker, color = styles.get(kind, ("o", _GREY))
+        for kind, (marker, color) in styles.items():
+            points = data.get(kind, [])
+            if not points:
+                continue
             y = [100 * point["top1"] for point in points]
             bars = [[100 * abs(point["top1"] - point[end]) for point in points] for end in ("low", "high")]
             macs = [point["macs"] for point in points]
-            axes.errorbar(
-                macs, y, bars, fmt=marker, color=color, capsize=3, linewidth=1.2, label=_KINDS.get(kind, kind)
-            )
+            front = front_indices(macs, y)
+            label = f"{_KINDS.get(kind, kind)}, best: {points[front[-1]]['name']}"
+            axes.errorbar(macs, y, bars, fmt=marker, color=color, markersize=5, capsize=3, linewidth=1.1, label=label)
+            axes.step([macs[i] for i in front], [y[i] for i in front], where="post", color=color, alpha=0.5)
         _scale_macs(axes)
+        means = [100 * point["top1"] for points in data.values() for point in points]
+        margin = 0.06 * (max(means) - min(means)) + 1
+        axes.set_ylim(min(means) - margin, max(means) + margin)
         axes.set(xlabel=MACS_LABEL, ylabel="test top-1 after full training (%)")
-        axes.legend(loc="best")
+        axes.legend(loc="lower right")
 
 
 def draw_progress(
