@@ -1,5 +1,6 @@
 """Settings, study.toml and recipes."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_a_study_file_in_an_unwritable_place_is_a_storage_error(tmp_path: Path) 
 @pytest.mark.parametrize("name", recipe_names())
 def test_packaged_recipes_are_valid(name: str) -> None:
     check_settings(find_recipe(name).model_copy(update={"data": None, "workers": 1}))
+
+
+def test_a_wheel_carries_what_starts_each_study_and_not_its_results() -> None:
+    root = Path(__file__).parents[2]
+    build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    carried = {name for name in build["targets"]["wheel"]["force-include"] if name.startswith("studies")}
+    assert carried == {str(path.relative_to(root)) for path in root.glob("studies/*/study.toml")}
 
 
 @pytest.mark.parametrize(
