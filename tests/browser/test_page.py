@@ -88,7 +88,8 @@ def test_updates_arrive_and_keep_zoom_and_selection(watched: Watch, studies: Pat
         page = watch.open(server.link)
         page.locator("#filter").fill("complete")
         page.locator("#trials tbody tr").first.click()
-        selected = text(page, "#details h2")
+        selected = f"Trial {page.locator('#trials tr.chosen').get_attribute('data-trial')}"
+        page.locator("#details h2", has_text=selected).wait_for()
         page.locator("#front-chart svg").focus()
         page.keyboard.press("+")
         ticks = page.locator("#front-chart .tick").all_inner_texts()
