@@ -54,7 +54,10 @@ def inference(network: nn.Module, example: Tensor, images: Tensor | None) -> Inf
     """Prepare a folded network for the formats; `example` has the shape of its input, at least two images."""
     shapes = ({0: Dim("batch", min=1)},)
     with torch.no_grad():
-        return Inference(network, torch.export.export(network, (example,), dynamic_shapes=shapes), images, example)
+        program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # the folders of this machine, which are nobody's business
+    return Inference(network, program, images, example)
 
 
 def find_formats(text: str | None) -> list[Format]:

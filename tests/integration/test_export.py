@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+import os
 import random
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +102,17 @@ def test_a_reference_network(tmp_path: Path) -> None:
     source = reference_source("cifar_mobilenetv1_w1d4_bsconvu", (16, 16))
     exported = export_network(source, tmp_path / "net", find_formats("pt2,onnx"), None)
     assert_equal(exported, tmp_path / "net", {"pt2", "onnx"})
+    assert not [
+        file.name for file in (tmp_path / "net").iterdir() if os.fsencode(Path(torch.__file__).parent) in contents(file)
+    ]
+
+
+def contents(file: Path) -> bytes:
+    """What is in a file; in an archive, in all of its members."""
+    if not zipfile.is_zipfile(file):
+        return file.read_bytes() if file.is_file() else b""
+    with zipfile.ZipFile(file) as archive:
+        return b"".join(archive.read(name) for name in archive.namelist())
 
 
 def assert_forms_equal(source: Source, folder: Path) -> None:
