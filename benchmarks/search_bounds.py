@@ -18,7 +18,7 @@ import optuna
 from benchmarks.peers import PEERS
 from benchmarks.search_efficiency import median, reached
 from benchmarks.tables.table import EPOCHS, Table
-from benchmarks.tasks import TableTask, share
+from benchmarks.tasks import TableTask
 from bsconv_nas.samplers.acquisition import Staircase, expected_improvement
 from bsconv_nas.samplers.encoding import Encoder
 from bsconv_nas.samplers.gp import Floats, Kernel, fit
@@ -44,7 +44,7 @@ def left_out(kernel: Kernel, theta: Floats, covariance: Floats, targets: Floats)
 def without_luck(task: TableTask) -> list[float]:
     """Shares after each training of a search that knows the structure."""
     networks = inside(task)
-    encoder = Encoder(task.space, task.axis, "macs", task.limits, networks[0])
+    encoder = Encoder(task.space, task.front.axis, "macs", task.limits, networks[0])
     points = [encoder.point(genotype) for genotype in networks]
     features = encoder.features(points)
     accuracies = [task.true_top1(genotype) for genotype in networks]
@@ -59,12 +59,12 @@ def without_luck(task: TableTask) -> list[float]:
     shares: list[float] = []
     while len(trained) < len(networks):
         known = [accuracies[i] for i in trained]
-        stairs = Staircase.of(positions[trained].tolist(), [1 - top1 for top1 in known], 1 - task.floor, 1.0)
+        stairs = Staircase.of(positions[trained].tolist(), [1 - top1 for top1 in known], 1 - task.front.floor, 1.0)
         gains = expected_improvement(stairs, positions, means, deviations)
         gains[trained] = -math.inf
         trained.append(int(np.argmax(gains)))
         costs = [task.space.cost(networks[i])["macs"] for i in trained]
-        shares.append(share(task, costs, [accuracies[i] for i in trained]))
+        shares.append(task.front.share(costs, [accuracies[i] for i in trained]))
     return shares
 
 
@@ -90,7 +90,7 @@ def foreseen(task: TableTask, order: list[Genotype], epochs: int) -> tuple[list[
         spent.append(EPOCHS if enters else epochs)
         costs.append(cost)
         accuracies.append(top1)
-        shares.append(share(task, costs, accuracies))  # those that do not enter add nothing
+        shares.append(task.front.share(costs, accuracies))  # those that do not enter add nothing
     return shares, list(accumulate(spent))
 
 

@@ -23,7 +23,7 @@ import optuna
 
 import bsconv_nas
 from benchmarks.peers import PEERS, Peer
-from benchmarks.tasks import TableTask, Task, share, tasks
+from benchmarks.tasks import TableTask, Task, tasks
 from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.samplers import SAMPLERS
@@ -51,7 +51,7 @@ class Progress:
         if complete and self._task.limits.allow(costs):
             self._costs.append(costs["macs"])
             self._accuracies.append(self._task.true_top1(genotype))
-        self.shares.append(round(share(self._task, self._costs, self._accuracies), 5))
+        self.shares.append(round(self._task.front.share(self._costs, self._accuracies), 5))
 
     def after(self, trials: int) -> list[float]:
         """Shares after 1, 2, ... `trials` trainings; a search that ran out of networks stays where it is."""

@@ -1,6 +1,5 @@
 """What samplers are compared on: a space, its limit, accuracies, and how good a set of trained networks is."""
 
-from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Protocol
 
@@ -10,19 +9,17 @@ from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
 from benchmarks.true_front import true_front
 from bsconv_nas.limits import Limits
-from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+from bsconv_nas.pareto import CommonFront
 from bsconv_nas.space import GeneSpace, Genotype
 
 
 class Task(Protocol):
-    """A search problem; `best` is the hypervolume of the best front that there is."""
+    """A search problem; `front` is the best that there is, by which networks within the limit are measured."""
 
     name: str
     space: GeneSpace
     limits: Limits
-    axis: CostAxis
-    floor: float
-    best: float
+    front: CommonFront
 
     def curve(self, genotype: Genotype, seed: int) -> list[float]:
         """Accuracy after each epoch of a training."""
@@ -31,12 +28,6 @@ class Task(Protocol):
     def true_top1(self, genotype: Genotype) -> float:
         """What the network is worth, as far as it is known."""
         ...
-
-
-def share(task: Task, costs: Sequence[float], accuracies: Sequence[float]) -> float:
-    """Hypervolume of networks within the limit as a share of the best."""
-    positions = [task.axis.position(cost) for cost in costs]
-    return hypervolume(positions, accuracies, 1.0, task.floor) / task.best
 
 
 class SyntheticTask:
@@ -52,10 +43,8 @@ class SyntheticTask:
         self._index = [{choice: i for i, choice in enumerate(choices)} for choices in problem.choices.values()]
         self.space = GeneSpace(problem.choices, cost=lambda genotype: {"macs": self._macs(genotype)})
         costs, errors = true_front(problem)
-        self.axis = CostAxis(float(costs[0]), problem.limit)
-        self.floor = 1 - float(max(errors[errors < 1 - CHANCE - 1e-9]))
-        self.best = 1.0
-        self.best = share(self, costs.tolist(), (1 - errors).tolist())
+        floor = 1 - float(max(errors[errors < 1 - CHANCE - 1e-9]))
+        self.front = CommonFront.of(costs.tolist(), (1 - errors).tolist(), problem.limit, floor)
 
     def curve(self, genotype: Genotype, seed: int) -> list[float]:
         return self.problem.curve(self._codes(genotype), seed)
@@ -98,11 +87,7 @@ class TableTask:
         self.limits = Limits({"macs": limit, "missing": 0.5} if len(self._rows) < full.size else {"macs": limit})
         inside = [row for row in self._rows.values() if row.macs <= limit]
         costs, accuracies = [float(row.macs) for row in inside], [self._worth[row.genotype] for row in inside]
-        front = front_indices(costs, accuracies)
-        self.axis = CostAxis(min(costs), limit)
-        self.floor = accuracies[front[0]]
-        self.best = 1.0
-        self.best = share(self, costs, accuracies)
+        self.front = CommonFront.of(costs, accuracies, limit)
 
     def curve(self, genotype: Genotype, seed: int) -> list[float]:
         # The same training whatever the seed, also for networks over the limit that a stock sampler may ask for.

@@ -63,7 +63,7 @@ class CommonFront:
 
     Attributes:
         axis: of costs, from the cheapest of all networks to the limit.
-        floor: accuracy of the least accurate network of the front.
+        floor: accuracy from which on area counts; by default that of the least accurate network of the front.
         best: the front's hypervolume.
     """
 
@@ -72,10 +72,13 @@ class CommonFront:
     best: float
 
     @classmethod
-    def of(cls, costs: Sequence[float], accuracies: Sequence[float], limit: float) -> "CommonFront":
-        """The front of all networks; at least one."""
+    def of(
+        cls, costs: Sequence[float], accuracies: Sequence[float], limit: float, floor: float | None = None
+    ) -> "CommonFront":
+        """The front of all networks, at least one; `floor` stands for its least accuracy if it is given."""
         axis = CostAxis(min(costs), limit)
-        floor = min(accuracies[i] for i in front_indices(costs, accuracies))
+        if floor is None:
+            floor = accuracies[front_indices(costs, accuracies)[0]]
         return cls(axis, floor, hypervolume([axis.position(cost) for cost in costs], accuracies, 1.0, floor))
 
     def share(self, costs: Sequence[float], accuracies: Sequence[float]) -> float:

@@ -1,6 +1,7 @@
 """The hand-made families of the paper as architectures, to start from and to be compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, LayerSpec, StemSpec
@@ -67,21 +68,18 @@ REFERENCES: dict[str, Reference] = {
 def references_in(space: ArchSpace) -> dict[str, Genotype]:
     """The references that are points of the space, by name, in the order of `REFERENCES`."""
     found: dict[str, Genotype] = {}
-    for name, make in REFERENCES.items():
-        try:
-            arch = replace(make(space.image_size, space.num_classes), in_channels=space.in_channels)
-            found[name] = space.encode(arch)
-        except UsageError:  # not a point of the space, or no network at this image size
-            continue
+    for name, arch in _possible(space.image_size, space.num_classes):
+        with suppress(UsageError):  # not a point of the space
+            found[name] = space.encode(replace(arch, in_channels=space.in_channels))
     return found
 
 
 def reference_names(image_size: tuple[int, int], num_classes: int) -> dict[str, str]:
     """Names of the references by architecture (`ArchSpec.arch_id`), to recognise them among the trials of a study."""
-    found: dict[str, str] = {}
+    return {arch.arch_id: name for name, arch in _possible(image_size, num_classes)}
+
+
+def _possible(image_size: tuple[int, int], num_classes: int) -> Iterator[tuple[str, ArchSpec]]:
     for name, make in REFERENCES.items():
-        try:
-            found[make(image_size, num_classes).arch_id] = name
-        except UsageError:  # no network at this image size
-            continue
-    return found
+        with suppress(UsageError):  # no network at this image size
+            yield name, make(image_size, num_classes)

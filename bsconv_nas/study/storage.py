@@ -93,13 +93,13 @@ def _connected(url: URL) -> Database:
     Drivers that start at once on an empty database make its tables against each other. All but one fail, and find the
     tables made when they try again.
     """
-    text, options = url.render_as_string(hide_password=False), _engine_options(url)
+    address, options = url.render_as_string(hide_password=False), _engine_options(url)
     for pause in _PAUSES:
         try:
-            return Database(text, engine_kwargs=options)
+            return Database(address, engine_kwargs=options)
         except (IntegrityError, ProgrammingError):
             time.sleep(pause)
-    return Database(text, engine_kwargs=options)
+    return Database(address, engine_kwargs=options)
 
 
 def _with_driver(url: URL) -> URL:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,15 @@ def test_one_driver_at_a_time_also_across_hosts(space: GeneSpace, server: Server
     assert run(space, server, "s", 1).count == 1
 
 
+def at_once(start: Callable[[], None]) -> None:
+    """Call it in eight threads and wait for all."""
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_many_drivers_that_start_at_once_leave_one(space: GeneSpace, server: Server) -> None:
     opened(server.url)  # makes the tables
     held: list[DatabaseLease] = []
@@ -139,11 +148,7 @@ def test_many_drivers_that_start_at_once_leave_one(space: GeneSpace, server: Ser
         with suppress(StudyError):
             held.append(DatabaseLease(opened(server.url), "race"))
 
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(take)
     for lease in held:
         lease.release()
     assert len(held) == 1
@@ -161,11 +166,7 @@ def test_drivers_that_start_at_once_on_an_empty_database_make_its_tables_once(se
         except StorageError as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=start) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(start)
     assert not failed
 
 

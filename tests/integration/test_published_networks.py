@@ -26,7 +26,7 @@ def test_it_is_the_network_of_the_front(folder: Path) -> None:
         for member in json.loads((folder.parents[1] / "front.json").read_text())["front"]
     }
     arch = json.loads((folder / "arch.json").read_text())
-    assert arch.get("arch", arch) == front[folder.name]["arch"]
+    assert arch == front[folder.name]["arch"]
 
 
 def test_they_are_small() -> None:

@@ -17,7 +17,7 @@ from benchmarks.search_bounds import foreseen, inside, left_out
 from benchmarks.search_efficiency import behind_random, run, run_with_epochs, summary
 from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
-from benchmarks.tasks import SyntheticTask, TableTask, share, tasks
+from benchmarks.tasks import SyntheticTask, TableTask, tasks
 from bsconv_nas.samplers.gp import Features, Kernel, Posterior
 from bsconv_nas.space import Genotype
 
@@ -50,7 +50,7 @@ def test_a_problem_is_like_a_space_of_networks(genes: int) -> None:
 def test_evolution_finds_the_front_that_enumeration_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(true_front, "ENUMERATED", 0)
     costs, errors = true_front.true_front(TASK.problem)
-    assert share(TASK, costs.tolist(), (1 - errors).tolist()) == pytest.approx(1, rel=1e-3)
+    assert TASK.front.share(costs.tolist(), (1 - errors).tolist()) == pytest.approx(1, rel=1e-3)
     assert (costs <= TASK.problem.limit).all()
 
 
@@ -78,7 +78,7 @@ def test_a_table_is_searched_within_what_it_has(part: int) -> None:
     task = TableTask(_table(networks), 0.5)
     inside = [g for g in networks if task.space.cost(g)["macs"] <= task.limits.bounds["macs"]]
     assert len(inside) == pytest.approx(len(networks) / 2, rel=0.1)
-    assert share(task, [task.space.cost(g)["macs"] for g in inside], [task.true_top1(g) for g in inside]) == 1
+    assert task.front.share([task.space.cost(g)["macs"] for g in inside], [task.true_top1(g) for g in inside]) == 1
     found = run(task, PEERS["random"](task, 0), 20, 0)
     assert found["wasted"] == 0
     assert found["shares"] == sorted(found["shares"])
