@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 
 _Z95 = 1.959963984540054  # of the standard normal distribution
 
@@ -23,3 +23,18 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
     return max(0.0, fmean(values) - half), min(1.0, fmean(values) + half)
+
+
+def difference_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Difference of the means of `a` and `b`, and the half-width of its 95 % interval; at least two values each.
+
+    The variances may differ (B. L. Welch, Biometrika 1947).
+    """
+    from scipy.stats import t  # slow to import
+
+    squares = [variance(values) / len(values) for values in (a, b)]
+    error = sum(squares)
+    if error == 0:
+        return fmean(a) - fmean(b), 0.0
+    freedom = error**2 / sum(s**2 / (len(values) - 1) for s, values in zip(squares, (a, b), strict=True))
+    return fmean(a) - fmean(b), float(t.ppf(0.975, freedom)) * sqrt(error)

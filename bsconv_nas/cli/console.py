@@ -8,9 +8,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-# Without a terminal there is no width to keep to: 120 columns leave every table whole.
-out = Console(width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+_FREE = 128  # columns where there is no terminal whose width to keep to: every table stays whole
+out = Console(width=None if sys.stdout.isatty() else _FREE)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else _FREE)
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 DirOption = Annotated[Path, typer.Option("--dir", help="Folder of studies.", metavar="FOLDER")]

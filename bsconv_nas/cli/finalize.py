@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, err, out, print_json
 from bsconv_nas.cli.tables import percent
@@ -56,6 +54,7 @@ def finalize(
     The references are, unless named, the hand-made BSConv network and the MobileNet of nearest MACs at or below each
     budget. The table is also written to final/results.md, .csv and .json in the study's folder.
     """
+    from bsconv_nas.cli.final_tables import margins_table, networks_table
     from bsconv_nas.final.contestants import choose, default_budgets
     from bsconv_nas.final.run import Final, full_recipe
 
@@ -76,7 +75,9 @@ def finalize(
     if as_json:
         print_json(results.to_dict())
         return
-    out.print(_table(results))
+    out.print(networks_table(results.rows, out.width))
+    if results.margins:
+        out.print(margins_table(results.margins))
     for note in results.notes():
         out.print(note, highlight=False, markup=False)
     out.print(f"Table: {final.folder}/results.md (also .csv, .json)", highlight=False, markup=False)
@@ -185,14 +186,3 @@ class _View:
 
     def tested(self) -> None:
         self._bar.advance(self._task)
-
-
-def _table(results: Any) -> Table:
-    from bsconv_nas.final.results import HEADERS, cells
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for header in HEADERS:
-        table.add_column(header, justify="left" if header in ("", "network") else "right", no_wrap=True)
-    for row in results.rows:
-        table.add_row(*cells(row), style="bold green" if row.kind == "searched" else None)
-    return table

@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from bsconv_nas.files import write_atomic
+from bsconv_nas.final import margins
 from bsconv_nas.final.contestants import Contestant
 from bsconv_nas.final.records import FinalRecord
 from bsconv_nas.intervals import binomial_interval, mean_interval
@@ -42,7 +43,7 @@ class FinalResults:
 
     `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks. `reference_share` is the share
     that the hand-made networks alone have of the hypervolume of all networks (see `CommonFront`), with MACs up to the
-    largest budget; None without networks of both kinds.
+    largest budget; None without networks of both kinds. `margins` tell how far the found networks are ahead.
     """
 
     epochs: int
@@ -50,6 +51,7 @@ class FinalResults:
     data: str
     rank_correlation: float | None
     reference_share: float | None
+    margins: list[margins.Margin]
     rows: list[Row]
 
     def to_dict(self) -> dict[str, object]:
@@ -67,9 +69,11 @@ class FinalResults:
         return stream.getvalue()
 
     def to_markdown(self) -> str:
-        """The table with a caption that says how it was made."""
+        """The tables with a caption that says how they were made."""
         lines = ["| " + " | ".join(HEADERS) + " |", "|---|---|---:|---:|---:|---:|---:|---:|"]
         lines += ["| " + " | ".join(cells(row)) + " |" for row in self.rows]
+        if self.margins:
+            lines += ["", *margins.markdown(self.margins)]
         return "\n".join([*lines, "", *self.notes()]) + "\n"
 
     def notes(self) -> list[str]:
@@ -82,6 +86,11 @@ class FinalResults:
             "best by validation, and the test part was read once, after all trainings. "
             f"Interval: 95 %, {interval}{wide}."
         ]
+        if any(margin.half_width is not None for margin in self.margins):
+            notes.append(
+                "Differences: of the network that the search held to be best and the best other one by test accuracy; "
+                "95 % interval of Welch's."
+            )
         if self.rank_correlation is not None:
             notes.append(f"Rank correlation of brief and full accuracy (Spearman): {self.rank_correlation:.2f}.")
         if self.reference_share is not None:
@@ -127,7 +136,8 @@ def summarise(
         own = sorted((r for r in records if r.name == contestant.name), key=lambda record: record.seed)
         if own:
             rows.append(_row(contestant, own))
-    return FinalResults(epochs, list(seeds), data, _rank_correlation(rows), _reference_share(rows), rows)
+    ahead = margins.margins(rows)
+    return FinalResults(epochs, list(seeds), data, _rank_correlation(rows), _reference_share(rows), ahead, rows)
 
 
 def _row(contestant: Contestant, records: Sequence[FinalRecord]) -> Row:

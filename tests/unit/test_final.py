@@ -155,7 +155,9 @@ def test_rows_rank_correlation_and_files(data: ImageData, tmp_path: Path) -> Non
     results.write(tmp_path)
     stored = json.loads((tmp_path / "results.json").read_text())
     assert stored["schema_version"] == 1
-    assert set(stored) == {"schema_version", "epochs", "seeds", "data", "rank_correlation", "reference_share", "rows"}
+    assert set(stored) == {
+        *("schema_version", "epochs", "seeds", "data", "rank_correlation", "reference_share", "margins", "rows")
+    }
     row = "kind name trial budget macs params brief_val_top1 test_top1 mean std interval"
     assert set(stored["rows"][0]) == set(row.split())
     assert stored["rows"][0]["test_top1"] == [0.9, 0.8, 0.7]

@@ -1,0 +1,86 @@
+"""How far the found networks are ahead of the others, budget by budget."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Protocol
+
+from bsconv_nas.intervals import difference_interval
+from bsconv_nas.units import format_amount
+
+
+class Tested(Protocol):
+    """What is known of a network after its full trainings; accuracies are fractions, one per seed in `test_top1`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def budget(self) -> float | None: ...
+    @property
+    def macs(self) -> int: ...
+    @property
+    def brief_val_top1(self) -> float | None: ...
+    @property
+    def test_top1(self) -> list[float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Mean test accuracy of a found network less that of `other`, a fraction in [-1, 1].
+
+    `half_width` of its 95 % interval is Welch's; None where one of the two has a single training.
+    """
+
+    budget: float
+    found: str
+    kind: str
+    other: str
+    difference: float
+    half_width: float | None
+
+    def __str__(self) -> str:
+        """In points: `+4.63 ± 1.84`."""
+        interval = "" if self.half_width is None else f" ± {100 * self.half_width:.2f}"
+        return f"{100 * self.difference:+.2f}{interval}"
+
+
+def margins(networks: Sequence[Tested]) -> list[Margin]:
+    """The margin over the best hand-made, and over the best random network, within each budget that has both.
+
+    The found network is the one that the search held to be best, by its brief training; the other one is the best of
+    its kind by test accuracy, which is to its advantage.
+    """
+    found: list[Margin] = []
+    for budget in sorted({network.budget for network in networks if network.budget is not None}):
+        inside = [network for network in networks if network.macs <= budget]
+        searched = [network for network in inside if network.kind == "searched"]
+        for kind in ("random", "reference"):
+            others = [network for network in inside if network.kind == kind]
+            if searched and others:
+                best = max(searched, key=lambda network: network.brief_val_top1 or 0.0)
+                found.append(_margin(budget, best, max(others, key=lambda network: fmean(network.test_top1))))
+    return found
+
+
+def markdown(given: Iterable[Margin]) -> list[str]:
+    """Lines of a table."""
+    rows = (" | ".join(cells(margin)) for margin in given)
+    return ["| " + " | ".join(HEADERS) + " |", "|---:|---|---|---:|", *(f"| {row} |" for row in rows)]
+
+
+HEADERS = ("budget", "found", "best other", "lead in points")
+
+
+def cells(margin: Margin) -> tuple[str, ...]:
+    """A row as text, in the order of `HEADERS`."""
+    return format_amount(margin.budget), margin.found, margin.other, str(margin)
+
+
+def _margin(budget: float, found: Tested, other: Tested) -> Margin:
+    pair = (found.test_top1, other.test_top1)
+    difference, half_width = fmean(pair[0]) - fmean(pair[1]), None
+    if min(map(len, pair)) > 1:
+        difference, half_width = difference_interval(*pair)
+    return Margin(budget, found.name, other.kind, other.name, difference, half_width)
