@@ -1,12 +1,15 @@
 """Whether a cheap training ranks networks as the full brief one does; resumable.
 
     python -m benchmarks.fidelity --data path/to/cifar10 --networks 60 --flops 20M
+    python -m benchmarks.fidelity --data path/to/cifar10 --networks 60 --epochs 2 --studies studies/one studies/two
 
 Random networks of the cifar space within the budget are trained by the full brief recipe (`--epochs` epochs of all
-images) and by each cheap one: fewer epochs, a share of the images, smaller images. Every training is a line of the CSV
-file, and a line that is there is not trained again. The report: Kendall's tau between the final validation accuracies,
-recall of the top tenth (of the networks that are best by the full training, the share among as many of the best by the
-cheap one), and the ratio of CPU seconds. A second seed of the full training shows what can be reached at all.
+images) and by each cheap one: fewer epochs, a share of the images, smaller images. With `--studies`, the networks are
+those that searches of that space trained for so many epochs, in the order given, and these trainings are the full ones.
+Every training is a line of the CSV file, and a line that is there is not trained again. The report: Kendall's tau
+between the final validation accuracies, recall of the top tenth (of the networks that are best by the full training,
+the share among as many of the best by the cheap one), and the ratio of CPU seconds. A second seed of the full training
+shows what can be reached at all.
 """
 
 import argparse
@@ -14,9 +17,10 @@ import csv
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,9 +31,12 @@ from scipy.stats import kendalltau
 
 from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.data import ImageData, load_search_data
+from bsconv_nas.errors import UsageError
 from bsconv_nas.network import build
 from bsconv_nas.space import Genotype
 from bsconv_nas.space_file import find_space
+from bsconv_nas.study import Study, TrialRecord
+from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.train.evaluator import set_input_statistics
 from bsconv_nas.train.loop import train
@@ -39,6 +46,8 @@ from bsconv_nas.train.recipe import default_recipe
 from bsconv_nas.units import parse_amount
 
 HEADER = ("network", "fidelity", "macs", "val_top1", "cpu_seconds")
+Rows = Mapping[str, dict[str, str]]  # by network
+FULL, SECOND = "full", "full, other seed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +64,8 @@ class Fidelity:
 def fidelities(epochs: int) -> tuple[Fidelity, ...]:
     """The full brief training, its second seed, and the cheap ones to judge."""
     return (
-        Fidelity("full", epochs),
-        Fidelity("full, other seed", epochs, seed=1),
+        Fidelity(FULL, epochs),
+        Fidelity(SECOND, epochs, seed=1),
         Fidelity("half the epochs", max(1, epochs // 2)),
         Fidelity("a quarter of the epochs", max(1, epochs // 4)),
         Fidelity("a quarter of the images", epochs, 0.25),
@@ -75,6 +84,29 @@ def sample(count: int, macs: float) -> list[Genotype]:
         if space.cost(genotype)["macs"] <= macs:
             found.setdefault(space.identity(genotype), genotype)
     return list(found.values())
+
+
+def of_studies(studies: Iterable[Study], count: int, epochs: int) -> dict[str, TrialRecord]:
+    """The first networks that these studies trained, by what they are.
+
+    Raises:
+        UsageError: a training of other than so many epochs.
+    """
+    found: dict[str, TrialRecord] = {}
+    for record in chain.from_iterable(study.records for study in studies):
+        if record.top1 is None or len(found) == count:
+            continue
+        if record.curve[-1].epochs != epochs:
+            raise UsageError(f"trial {record.number} was trained for {record.curve[-1].epochs} epochs, not {epochs}")
+        found.setdefault(record.identity, record)
+    return found
+
+
+def row_of(record: TrialRecord) -> dict[str, Any]:
+    """The training of a study as a row of the file; its seconds are those of the worker's clock."""
+    assert record.top1 is not None
+    numbers = {"val_top1": round(record.top1, 5), "cpu_seconds": round(record.seconds, 1)}
+    return {"network": record.identity, "fidelity": FULL, "macs": int(record.cost["macs"]), **numbers}
 
 
 def trained(source: str, genotype: Genotype, fidelity: Fidelity) -> dict[str, Any]:
@@ -112,52 +144,62 @@ def agreement(full: Sequence[float], cheap: Sequence[float]) -> dict[str, float]
     """Kendall's tau-b and the recall of the top tenth (at least one network)."""
     count = max(1, len(full) // 10)
     best, chosen = (set(np.argsort(values, kind="stable")[-count:].tolist()) for values in (full, cheap))
-    tau = float(kendalltau(full, cheap).statistic)
-    return {"kendall_tau": round(tau, 3), "top_decile_recall": round(len(best & chosen) / count, 3)}
+    tau: Any = kendalltau(full, cheap)
+    return {"kendall_tau": round(float(tau.statistic), 3), "top_decile_recall": round(len(best & chosen) / count, 3)}
 
 
 def report(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Agreement with the full training and cost relative to it, by fidelity, over the networks that have both."""
+    """Agreement with the full training and cost relative to it, by fidelity, over the networks that have both.
+
+    The cost is relative to the second full training of a network where it has one: that was measured here, too.
+    """
     by: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         by.setdefault(row["fidelity"], {})[row["network"]] = row
-    full = by.get("full", {})
+    full, second = by.get(FULL, {}), by.get(SECOND, {})
     result: dict[str, Any] = {}
     for name, cheap in by.items():
         both = [network for network in full if network in cheap]
-        if name == "full" or len(both) < 2:
+        if name == FULL or len(both) < 2:
             continue
         accuracies = ([float(table[network]["val_top1"]) for network in both] for table in (full, cheap))
-        seconds = [sum(float(table[network]["cpu_seconds"]) for network in both) for table in (full, cheap)]
-        result[name] = {
-            "networks": len(both),
-            **agreement(*accuracies),
-            "cost": round(seconds[1] / seconds[0], 3),
-        }
+        result[name] = {"networks": len(both), **agreement(*accuracies), "cost": _cost(cheap, second or full)}
     return result
+
+
+def _cost(cheap: Rows, full: Rows) -> float | None:
+    both = [network for network in full if network in cheap]
+    seconds = [sum(float(rows[network]["cpu_seconds"]) for network in both) for rows in (cheap, full)]
+    return round(seconds[0] / seconds[1], 3) if both else None
 
 
 def _run(given: argparse.Namespace) -> None:
     path: Path = given.out.with_suffix(".csv")
     done = {(row["network"], row["fidelity"]) for row in _rows(path)}
     space = _space(32, 10)
-    jobs = [
-        (space.identity(genotype), genotype, fidelity)
-        for genotype in sample(given.networks, parse_amount(given.flops, "--flops"))
-        for fidelity in fidelities(given.epochs)
-    ]
-    left = [job for job in jobs if (job[0], job[2].name) not in done][: given.most]
+    studies = [load_study(str(folder)) for folder in given.studies]
+    studied = of_studies(studies, given.networks, given.epochs)
+    genotypes = {name: space.canonical(record.genotype) for name, record in studied.items()}
+    if not given.studies:
+        chosen = sample(given.networks, parse_amount(given.flops, "--flops"))
+        genotypes = {space.identity(genotype): genotype for genotype in chosen}
+    ways = [way for way in fidelities(given.epochs) if not given.only or way.name in given.only]
+    jobs = [(name, genotype, way) for name, genotype in genotypes.items() for way in ways]
+    left = [job for job in jobs if job[0] not in studied or job[2].name != FULL]
+    left = [job for job in left if (job[0], job[2].name) not in done][: given.most]
     print(f"{len(done)} trainings done, {len(left)} to go", flush=True)
     with (
         path.open("a", newline="") as stream,
         ProcessPoolExecutor(given.workers, get_context("spawn")) as pool,
     ):
-        writer = csv.DictWriter(stream, HEADER, lineterminator="\n")
+        writer = csv.DictWriter[str](stream, HEADER, lineterminator="\n")
         if stream.tell() == 0:
             writer.writeheader()
-        names, genotypes, ways = zip(*left, strict=True) if left else ((), (), ())
-        for name, row in zip(names, pool.map(trained, [given.data] * len(left), genotypes, ways), strict=True):
-            writer.writerow({"network": name, **row})
+        writer.writerows(row_of(record) for name, record in studied.items() if (name, FULL) not in done)
+        stream.flush()
+        trainings = [pool.submit(trained, given.data, genotype, way) for _, genotype, way in left]
+        for (name, _, _), training in zip(left, trainings, strict=True):
+            writer.writerow({"network": name, **training.result()})
             stream.flush()
 
 
@@ -174,6 +216,8 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=60)
     parser.add_argument("--flops", default="20M")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--studies", type=Path, nargs="*", default=[], help="of the cifar space, already searched")
+    parser.add_argument("--only", nargs="*", default=[], help="names of fidelities")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--most", type=int, help="trainings of this run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fidelity.json")

@@ -8,6 +8,8 @@ import torch
 
 from benchmarks import fidelity, stages, worker_memory
 from benchmarks.fidelity import agreement, report
+from bsconv_nas import search
+from bsconv_nas.errors import UsageError
 
 
 def rows(name: str, accuracies: Sequence[float], seconds: float) -> list[dict[str, str]]:
@@ -35,6 +37,27 @@ def test_the_report_compares_networks_that_have_both() -> None:
     assert found["cheap"]["networks"] == 2
     assert found["cheap"]["kendall_tau"] == 1.0
     assert found["cheap"]["cost"] == 0.25
+
+
+def test_cost_is_relative_to_the_full_training_that_was_measured_beside() -> None:
+    studied, beside = rows(fidelity.FULL, [0.1, 0.2, 0.3], 1000), rows(fidelity.SECOND, [0.1, 0.3], 100)
+    found = report([*studied, *beside, *rows("cheap", [0.1, 0.2, 0.3], 25)])
+    assert {name: (part["networks"], part["cost"]) for name, part in found.items()} == {
+        fidelity.SECOND: (2, 1.0),
+        "cheap": (3, 0.25),
+    }
+
+
+def test_trainings_of_studies_are_the_full_ones() -> None:
+    space = fidelity._space(32, 10)
+    studies = [search(space, lambda _: 0.5, {"macs": 20e6}, "random", trials=3, seed=seed) for seed in range(2)]
+    found = fidelity.of_studies(studies, 5, 1)
+    assert [record.number for record in found.values()] == [0, 1, 2, 0, 1]
+    row = fidelity.row_of(found[next(iter(found))])
+    assert set(row) == set(fidelity.HEADER)
+    assert (row["fidelity"], row["val_top1"]) == (fidelity.FULL, 0.5)
+    with pytest.raises(UsageError, match="trained for 1 epochs, not 2"):
+        fidelity.of_studies(studies, 5, 2)
 
 
 def test_networks_are_different_within_the_budget_and_always_the_same() -> None:
