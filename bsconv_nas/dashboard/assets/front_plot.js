@@ -57,7 +57,7 @@ export function frontPlot(app) {
     const groups = grouped(view);
     drawLegend(app, view, groups);
     const layers = layersOf(app, view, groups);
-    chart.draw(layers, { x: xDomain(view, layers) });
+    chart.draw(layers, { x: xDomain(view, layers), y: yDomain(layers) });
     chart.front = view.front;
   };
 }
@@ -166,6 +166,13 @@ function budgetLine(app, { budget, cost }) {
 function xDomain({ budget, study, cost }, layers) {
   const points = layers.flatMap((layer) => layer.points ?? []).map((point) => point.x);
   return paddedDomain([...points, budget, cost === "macs" ? study.budget : null], true, 0.05);
+}
+
+// Above the highest point is room for the label of the best network.
+function yDomain(layers) {
+  const points = layers.flatMap((layer) => layer.points ?? []);
+  const [low, high] = paddedDomain(points.map((point) => point.y), false);
+  return [low, high + 0.06 * (high - low)];
 }
 
 function drawLegend(app, { rows, overlays }, groups) {

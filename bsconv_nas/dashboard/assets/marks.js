@@ -72,7 +72,7 @@ function drawLabel(layer, frame) {
   const [x, y] = position(layer, frame).map(round);
   if (x < 0 || x > frame.width) return [];
   const left = x > frame.width - 150;
-  const below = y < 24; // where a line's label stands above the plot
+  const below = y < 20; // zoomed in, where a line's label stands above the plot
   const attributes = { class: `label ${layer.class}`, x: left ? x - 11 : x + 11, y: below ? y + 20 : y - 9, "text-anchor": left ? "end" : "start" };
   return [svg("text", attributes, layer.text)];
 }

@@ -18,7 +18,8 @@ export function linearTicks([low, high], count) {
   const ratio = rough / power; // between steps, the nearer one by ratio
   const step = power * (ratio >= Math.sqrt(50) ? 10 : ratio >= Math.sqrt(10) ? 5 : ratio >= Math.SQRT2 ? 2 : 1);
   const ticks = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) ticks.push(value);
+  // Multiples, not a running sum: ten times 0.2 is 2, ten steps of 0.2 are not.
+  for (let count = Math.ceil(low / step); count * step <= high + step * 1e-9; count++) ticks.push(count * step);
   return ticks;
 }
 

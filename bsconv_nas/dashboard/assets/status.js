@@ -42,7 +42,7 @@ function drawNumbers({ study, rows, front, best, budget, overlays }) {
     tile(percent(best?.top1), "best validation top-1", budget !== null ? `within ${amount(budget)} MACs` : "no budget set", "main"),
     tile(amount(best?.macs), "MACs of the best", best ? `${amount(best.params)} parameters` : ""),
     tile(front.length, "networks on the front", volume === null ? "" : `hypervolume ${volume.toFixed(3)}`),
-    tile(`${ended.length}`, `of ${study.standing.asked} trials ended`, ended.length ? `in ${duration(end - begin)}` : "", "", ended.length / Math.max(1, study.standing.asked)),
+    tile(`${ended.length}`, `of ${study.standing.asked} trials ended`, ended.length ? `over ${duration(end - begin)}` : "", "", ended.length / Math.max(1, study.standing.asked)),
     tile(count("complete"), "trained", `${count("stopped")} stopped early, ${count("failed")} failed`),
     tile(sum("over") + sum("known"), "trainings avoided", `${sum("over")} over budget, ${sum("known")} known`),
   ];

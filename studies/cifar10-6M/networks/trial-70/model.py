@@ -1,4 +1,4 @@
-"""Network 38333bc05f1e: 2,402,816 MACs, 45,934 parameters.
+"""Network 667c68479460: 3,656,192 MACs, 78,494 parameters.
 
 Plain PyTorch: needs torch, and safetensors to load the weights.
 
@@ -19,14 +19,13 @@ ARCH: dict[str, Any] = {'schema_version': 1,
  'num_classes': 10,
  'stem': {'out_channels': 4, 'kernel_size': 3, 'stride': 1, 'activation': 'relu'},
  'blocks': [{'layers': [{'type': 'U', 'out_channels': 16, 'kernel_size': 3, 'stride': 1, 'p': None, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
-            {'layers': [{'type': 'S', 'out_channels': 64, 'kernel_size': 3, 'stride': 2, 'p': 0.25, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
-            {'layers': [{'type': 'S', 'out_channels': 64, 'kernel_size': 3, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
+            {'layers': [{'type': 'S', 'out_channels': 48, 'kernel_size': 3, 'stride': 2, 'p': 0.25, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
+            {'layers': [{'type': 'S', 'out_channels': 192, 'kernel_size': 3, 'stride': 2, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
+            {'layers': [{'type': 'S', 'out_channels': 192, 'kernel_size': 5, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
              'shortcut': 'identity'},
-            {'layers': [{'type': 'S', 'out_channels': 64, 'kernel_size': 3, 'stride': 2, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
-            {'layers': [{'type': 'S', 'out_channels': 64, 'kernel_size': 3, 'stride': 1, 'p': 0.25, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'identity'},
             {'layers': [{'type': 'S', 'out_channels': 256, 'kernel_size': 7, 'stride': 2, 'p': 0.16666666666666666, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
              'shortcut': 'none'},
-            {'layers': [{'type': 'S', 'out_channels': 256, 'kernel_size': 3, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
+            {'layers': [{'type': 'S', 'out_channels': 256, 'kernel_size': 7, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
              'shortcut': 'identity'}],
  'head': {'channels': 0, 'activation': 'relu', 'dropout': 0.0},
  'in_channels': 3}

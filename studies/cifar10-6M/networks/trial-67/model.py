@@ -1,4 +1,4 @@
-"""Network aadda7d94241: 5,460,480 MACs, 137,090 parameters.
+"""Network 4d2e396aaed6: 5,712,384 MACs, 88,558 parameters.
 
 Plain PyTorch: needs torch, and safetensors to load the weights.
 
@@ -17,19 +17,18 @@ from torch import Tensor, nn
 ARCH: dict[str, Any] = {'schema_version': 1,
  'image_size': [32, 32],
  'num_classes': 10,
- 'stem': {'out_channels': 16, 'kernel_size': 3, 'stride': 1, 'activation': 'relu'},
- 'blocks': [{'layers': [{'type': 'S', 'out_channels': 16, 'kernel_size': 3, 'stride': 1, 'p': 0.16666666666666666, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
+ 'stem': {'out_channels': 4, 'kernel_size': 3, 'stride': 1, 'activation': 'relu'},
+ 'blocks': [{'layers': [{'type': 'U', 'out_channels': 16, 'kernel_size': 3, 'stride': 1, 'p': None, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
+            {'layers': [{'type': 'S', 'out_channels': 128, 'kernel_size': 3, 'stride': 2, 'p': 0.25, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
+            {'layers': [{'type': 'S', 'out_channels': 192, 'kernel_size': 3, 'stride': 2, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}], 'shortcut': 'none'},
+            {'layers': [{'type': 'S', 'out_channels': 192, 'kernel_size': 5, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
              'shortcut': 'identity'},
-            {'layers': [{'type': 'S', 'out_channels': 24, 'kernel_size': 5, 'stride': 2, 'p': 0.25, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
-             'shortcut': 'projection'},
-            {'layers': [{'type': 'S', 'out_channels': 192, 'kernel_size': 3, 'stride': 2, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'},
-                        {'type': 'S', 'out_channels': 192, 'kernel_size': 3, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
-             'shortcut': 'projection'},
             {'layers': [{'type': 'S', 'out_channels': 192, 'kernel_size': 3, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
              'shortcut': 'identity'},
-            {'layers': [{'type': 'S', 'out_channels': 256, 'kernel_size': 7, 'stride': 2, 'p': 0.16666666666666666, 'inner_bn': False, 'se': False, 'activation': 'relu'},
-                        {'type': 'S', 'out_channels': 256, 'kernel_size': 3, 'stride': 1, 'p': 0.16666666666666666, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
-             'shortcut': 'projection'}],
+            {'layers': [{'type': 'S', 'out_channels': 256, 'kernel_size': 7, 'stride': 2, 'p': 0.16666666666666666, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
+             'shortcut': 'none'},
+            {'layers': [{'type': 'S', 'out_channels': 256, 'kernel_size': 5, 'stride': 1, 'p': 0.125, 'inner_bn': False, 'se': False, 'activation': 'relu'}],
+             'shortcut': 'identity'}],
  'head': {'channels': 0, 'activation': 'relu', 'dropout': 0.0},
  'in_channels': 3}
 
