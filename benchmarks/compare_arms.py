@@ -21,8 +21,8 @@ from bsconv_nas.study import TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.units import format_amount
 
-TRAININGS = (10, 20, 30, 40, 50)
-MINUTES = (10, 20, 30, 40, 50, 60)
+TRAININGS = (10, 20, 30, 40, 60, 80)
+MINUTES = (20, 40, 60, 80, 100, 120)
 
 
 class Comparison:
