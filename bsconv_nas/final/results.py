@@ -42,8 +42,8 @@ class FinalResults:
     """What `results.json` holds.
 
     `rank_correlation` is Spearman's, of brief and full accuracy; None below 3 networks. `reference_share` is the share
-    that the hand-made networks alone have of the hypervolume of all networks (see `CommonFront`), with MACs up to the
-    largest budget; None without networks of both kinds. `margins` tell how far the found networks are ahead.
+    that the hand-made networks alone have of the hypervolume of all networks (see `CommonFront`), with MACs up to twice
+    the largest; None without networks of both kinds. `margins` tell how far the found networks are ahead.
     """
 
     epochs: int
@@ -163,7 +163,8 @@ def _reference_share(rows: Sequence[Row]) -> float | None:
     references = [row for row in rows if row.kind == "reference"]
     if len(references) in (0, len(rows)):
         return None
-    limit = max(max(row.macs, row.budget or 0) for row in rows)
+    # Up to twice the largest: an axis that ended there would count a network at the end for nothing.
+    limit = 2 * max(max(row.macs, row.budget or 0) for row in rows)
     front = CommonFront.of([row.macs for row in rows], [row.mean for row in rows], limit)
     return front.share([row.macs for row in references], [row.mean for row in references])
 

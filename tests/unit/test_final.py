@@ -170,9 +170,9 @@ def test_the_share_of_the_hypervolume_that_hand_made_networks_have(data: ImageDa
     found = [replace(NETS[0], budget=4000), hand_made, replace(NETS[2], budget=4000)]  # of 1000, 2000 and 3000 MACs
     records = records_of(data, tmp_path, {"trial-0": [0.2], "trial-1": [0.4], "trial-2": [0.6]})
     results = summarise(found, records, 2, [0], "digits")
-    own = 0.2 * math.log(2)
-    assert results.reference_share == pytest.approx(own / (own + 0.2 * math.log(4 / 3)))
-    assert "Hand-made networks alone have 0.71 of the hypervolume" in results.to_markdown()
+    own = 0.2 * math.log(4)
+    assert results.reference_share == pytest.approx(own / (own + 0.2 * math.log(8 / 3)))
+    assert "Hand-made networks alone have 0.59 of the hypervolume" in results.to_markdown()
     assert summarise(NETS[:1], records[:1], 2, [0], "digits").reference_share is None
 
 
