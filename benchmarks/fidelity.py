@@ -192,7 +192,7 @@ def _run(given: argparse.Namespace) -> None:
         path.open("a", newline="") as stream,
         ProcessPoolExecutor(given.workers, get_context("spawn")) as pool,
     ):
-        writer = csv.DictWriter[str](stream, HEADER, lineterminator="\n")
+        writer: csv.DictWriter[str] = csv.DictWriter(stream, HEADER, lineterminator="\n")
         if stream.tell() == 0:
             writer.writeheader()
         writer.writerows(row_of(record) for name, record in studied.items() if (name, FULL) not in done)

@@ -1,7 +1,10 @@
 """The benchmarks of training: what they count is what they say."""
 
 import os
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,6 +61,21 @@ def test_trainings_of_studies_are_the_full_ones() -> None:
     assert (row["fidelity"], row["val_top1"]) == (fidelity.FULL, 0.5)
     with pytest.raises(UsageError, match="trained for 1 epochs, not 2"):
         fidelity.of_studies(studies, 5, 2)
+
+
+def test_trainings_are_kept_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = shlex.split("--data digits --networks 2 --flops 6M --epochs 1 --workers 1 --only full --out")
+    monkeypatch.setattr(sys, "argv", ["fidelity", *options, str(tmp_path / "found.json"), "--most", "1"])
+    fidelity.main()
+    first = (tmp_path / "found.csv").read_text()
+    assert first.startswith(",".join(fidelity.HEADER))
+    assert len(first.splitlines()) == 2
+    monkeypatch.setattr(sys, "argv", sys.argv[:-2])
+    fidelity.main()
+    both = (tmp_path / "found.csv").read_text()
+    assert both.startswith(first)
+    assert len(both.splitlines()) == 3
+    assert (tmp_path / "found.json").is_file()
 
 
 def test_networks_are_different_within_the_budget_and_always_the_same() -> None:
