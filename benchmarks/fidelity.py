@@ -185,8 +185,8 @@ def _run(given: argparse.Namespace) -> None:
         genotypes = {space.identity(genotype): genotype for genotype in chosen}
     ways = [way for way in fidelities(given.epochs) if not given.only or way.name in given.only]
     jobs = [(name, genotype, way) for name, genotype in genotypes.items() for way in ways]
-    left = [job for job in jobs if job[0] not in studied or job[2].name != FULL]
-    left = [job for job in left if (job[0], job[2].name) not in done][: given.most]
+    known = done | {(name, FULL) for name in studied}
+    left = [job for job in jobs if (job[0], job[2].name) not in known][: given.most]
     print(f"{len(done)} trainings done, {len(left)} to go", flush=True)
     with (
         path.open("a", newline="") as stream,

@@ -7,11 +7,12 @@ from rich import box
 from rich.table import Table
 
 from bsconv_nas.final import margins, results
+from bsconv_nas.final.row import Row
 
 _WIDE = 100  # columns from which the table has them all
 
 
-def networks_table(rows: Iterable[results.Row], width: int) -> Table:
+def networks_table(rows: Iterable[Row], width: int) -> Table:
     """The networks by kind, for a terminal of so many columns: a narrow one shows less of each."""
     left_out = {""} if width >= _WIDE else {"", "params", "brief val"}  # the kind goes without saying: it is in names
     shown = [index for index, header in enumerate(results.HEADERS) if header not in left_out]

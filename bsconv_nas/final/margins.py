@@ -2,28 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Protocol
 
+from bsconv_nas.final.row import Row
 from bsconv_nas.intervals import difference_interval
 from bsconv_nas.units import format_amount
-
-
-class Tested(Protocol):
-    """What is known of a network after its full trainings; accuracies are fractions, one per seed in `test_top1`."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def budget(self) -> float | None: ...
-    @property
-    def macs(self) -> int: ...
-    @property
-    def brief_val_top1(self) -> float | None: ...
-    @property
-    def test_top1(self) -> list[float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +28,7 @@ class Margin:
         return f"{100 * self.difference:+.2f}{interval}"
 
 
-def margins(networks: Sequence[Tested]) -> list[Margin]:
+def margins(networks: Sequence[Row]) -> list[Margin]:
     """The margin over the best hand-made, and over the best random network, within each budget that has both.
 
     The found network is the one that the search held to be best, by its brief training; the other one is the best of
@@ -60,7 +42,7 @@ def margins(networks: Sequence[Tested]) -> list[Margin]:
             others = [network for network in inside if network.kind == kind]
             if searched and others:
                 best = max(searched, key=lambda network: network.brief_val_top1 or 0.0)
-                found.append(_margin(budget, best, max(others, key=lambda network: fmean(network.test_top1))))
+                found.append(_margin(budget, best, max(others, key=lambda network: network.mean)))
     return found
 
 
@@ -78,9 +60,9 @@ def cells(margin: Margin) -> tuple[str, ...]:
     return format_amount(margin.budget), margin.found, margin.other, str(margin)
 
 
-def _margin(budget: float, found: Tested, other: Tested) -> Margin:
+def _margin(budget: float, found: Row, other: Row) -> Margin:
     pair = (found.test_top1, other.test_top1)
-    difference, half_width = fmean(pair[0]) - fmean(pair[1]), None
+    difference, half_width = found.mean - other.mean, None
     if min(map(len, pair)) > 1:
         difference, half_width = difference_interval(*pair)
     return Margin(budget, found.name, other.kind, other.name, difference, half_width)

@@ -13,28 +13,12 @@ from bsconv_nas.files import write_atomic
 from bsconv_nas.final import margins
 from bsconv_nas.final.contestants import Contestant
 from bsconv_nas.final.records import FinalRecord
+from bsconv_nas.final.row import Row
 from bsconv_nas.intervals import binomial_interval, mean_interval
 from bsconv_nas.pareto import CommonFront
 from bsconv_nas.units import MACS_LABEL, format_amount
 
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One network. Accuracies are fractions; `test_top1` has one per seed, `interval` is the one at 95 %."""
-
-    kind: str
-    name: str
-    trial: int | None
-    budget: float | None
-    macs: int
-    params: int
-    brief_val_top1: float | None
-    test_top1: list[float]
-    mean: float
-    std: float
-    interval: list[float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import StringIO
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import stats
 
 from bsconv_nas.cli.final_tables import margins_table, networks_table
 from bsconv_nas.final.margins import Margin, margins
-from bsconv_nas.final.results import Row
+from bsconv_nas.final.row import Row
 from bsconv_nas.intervals import difference_interval
 
 accuracies = st.lists(st.integers(0, 1000).map(lambda value: value / 1000), min_size=2, max_size=6)
@@ -41,6 +42,10 @@ class Net:
     test_top1: list[float]
     brief_val_top1: float | None = None
     budget: float | None = None
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.test_top1)
 
 
 NETS = [
