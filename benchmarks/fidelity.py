@@ -59,6 +59,7 @@ class Fidelity:
     train_fraction: float = 1.0
     image_size: int | None = None
     seed: int = 0
+    small_first: float = 0.0
 
 
 def fidelities(epochs: int) -> tuple[Fidelity, ...]:
@@ -69,6 +70,7 @@ def fidelities(epochs: int) -> tuple[Fidelity, ...]:
         Fidelity("half the epochs", max(1, epochs // 2)),
         Fidelity("a quarter of the epochs", max(1, epochs // 4)),
         Fidelity("a quarter of the images", epochs, 0.25),
+        Fidelity("half of the epochs smaller", epochs, small_first=0.5),
         Fidelity("24 px", epochs, image_size=24),
         Fidelity("16 px", epochs, image_size=16),
         Fidelity("16 px, a quarter of the images", epochs, 0.25, 16),
@@ -115,9 +117,9 @@ def trained(source: str, genotype: Genotype, fidelity: Fidelity) -> dict[str, An
     data = load_search_data(source, image_size=fidelity.image_size)
     side = data.image_size[0]
     space = _space(side, data.num_classes)
-    recipe = default_recipe(
-        len(data.train_images), side, True, fidelity.epochs, fidelity.train_fraction, fastest_precision("cpu")
-    )
+    shares = {"train_fraction": fidelity.train_fraction, "small_first": fidelity.small_first}
+    precision = fastest_precision("cpu")
+    recipe = default_recipe(len(data.train_images), side, True, fidelity.epochs, precision=precision, **shares)
     network = build(space.decode(genotype), fidelity.seed)
     set_input_statistics(network, *data.statistics())
     begin = time.process_time()

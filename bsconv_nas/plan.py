@@ -178,7 +178,8 @@ def _recipe(settings: SearchSettings, data: ImageData, device: str) -> Recipe:
     epochs = settings.epochs or dataset.epochs
     count, side = len(data.train_images), min(data.image_size)
     precision = settings.precision or fastest_precision(device)
-    return default_recipe(count, side, dataset.flip, epochs, settings.train_fraction, precision)
+    share, small = settings.train_fraction, settings.small_first
+    return default_recipe(count, side, dataset.flip, epochs, share, precision, small)
 
 
 def _epoch_timeout(settings: SearchSettings) -> float | None:

@@ -23,6 +23,7 @@ from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
 from bsconv_nas.study.storage import has_password
+from bsconv_nas.train.recipe import Recipe
 from bsconv_nas.units import format_amount, format_duration
 
 
@@ -171,7 +172,7 @@ def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
         f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
         f"{height}x{width}, {data.num_classes} classes",
         f"Space     {space_facts(plan.space, plan.limits)}",
-        f"Training  {plan.recipe.epochs} epochs{_share(plan.recipe.train_fraction)}, batch {plan.recipe.batch_size}, "
+        f"Training  {plan.recipe.epochs} epochs{_shares(plan.recipe)}, batch {plan.recipe.batch_size}, "
         f"{plan.recipe.precision}; "
         f"{where}, {device} each; sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
@@ -194,8 +195,10 @@ def _latency_line(table: LatencyTable) -> str:
     )
 
 
-def _share(fraction: float) -> str:
-    return "" if fraction == 1 else f" of {100 * fraction:g} % of the images"
+def _shares(recipe: Recipe) -> str:
+    small = sum(recipe.image_scale(epoch) < 1 for epoch in range(recipe.epochs))
+    images = "" if recipe.train_fraction == 1 else f" of {100 * recipe.train_fraction:g} % of the images"
+    return images + (f", the first {small} on images of {100 * recipe.small_scale:g} % of the size" if small else "")
 
 
 def _study_file(plan: Plan, storage: str | None) -> StudyFile:

@@ -40,6 +40,10 @@ TrainFractionOption = Annotated[
     float | None,
     _budget(metavar="SHARE", help="Share of the training images in each epoch, drawn anew. (default: 1)"),
 ]
+SmallFirstOption = Annotated[
+    float | None,
+    _budget(metavar="SHARE", help="Share of the epochs, the first ones, on images of 3/4 of the size. (default: 0)"),
+]
 
 DataOption = Annotated[
     str | None,

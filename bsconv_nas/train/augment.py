@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, pad
+from torch.nn.functional import affine_grid, grid_sample, interpolate, pad
 
 from bsconv_nas.train.placement import send
 from bsconv_nas.train.recipe import Recipe
@@ -13,11 +13,14 @@ from bsconv_nas.train.recipe import Recipe
 _RATIO = 4 / 3  # a random crop is up to so much wider or higher than the image is
 
 
-def training_batches(images: Tensor, labels: Tensor, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(
+    images: Tensor, labels: Tensor, recipe: Recipe, seed: int, scale: float = 1.0
+) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch in random order: batches of float images (N, C, H, W) in [0, 1], channels last, and labels (N,).
 
-    `images` are uint8 (N, H, W, C); batches are on the device of `labels`. A last batch that is not full is left out,
-    unless it is the only one: batch normalisation of a few images would disturb the rest.
+    `images` are uint8 (N, H, W, C), batches have sides of `scale` times theirs and are on the device of `labels`. A
+    last batch that is not full is left out, unless it is the only one: batch normalisation of a few images would
+    disturb the rest.
     """
     generator = torch.Generator().manual_seed(seed)
     size = min(recipe.batch_size, len(images))
@@ -28,7 +31,7 @@ def training_batches(images: Tensor, labels: Tensor, recipe: Recipe, seed: int) 
     labels = labels[order.to(labels.device)]
     parts = (order.to(images.device).split(size), labels.split(size), changes.split(size))
     for chosen, theirs, how in zip(*parts, strict=True):
-        yield changed(send(images[chosen], labels.device), how, recipe), theirs
+        yield scaled(changed(send(images[chosen], labels.device), how, recipe), scale), theirs
 
 
 def draw_changes(count: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -94,6 +97,14 @@ def draw_crops(count: int, least: float, flip: bool, generator: torch.Generator)
     crops[:, 0, 2] = (1 - width) * (2 * draws[2] - 1)
     crops[:, 1, 2] = (1 - height) * (2 * draws[3] - 1)
     return crops
+
+
+def scaled(images: Tensor, scale: float) -> Tensor:
+    """Images float (N, C, H, W) with sides of `scale` in (0, 1] times the length, in channels-last memory."""
+    if scale == 1:
+        return images
+    size = [max(1, round(scale * side)) for side in images.shape[2:]]
+    return interpolate(images, size, mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
 
 
 def as_input(images: Tensor) -> Tensor:

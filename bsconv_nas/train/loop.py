@@ -110,7 +110,7 @@ def _train_epoch(
     total = torch.zeros((), device=data.device)
     steps_per_epoch = recipe.steps_per_epoch(len(data.train_images))
     before, steps = epoch * steps_per_epoch, recipe.epochs * steps_per_epoch
-    batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed)
+    batches = training_batches(data.train_images, data.train_labels, recipe, epoch_seed, recipe.image_scale(epoch))
     for number, (images, labels) in enumerate(batches, before):
         set_learning_rate(state.optimizer, recipe.learning_rate_at(number, steps))
         total += step(images, labels)

@@ -26,6 +26,8 @@ class Recipe(TomlModel):
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 8
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training images, drawn anew for each epoch
+    small_first: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the epochs, the first ones, with smaller images
+    small_scale: Annotated[float, Field(gt=0, le=1)] = 0.75  # their side, as a share of the whole one
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128  # images
     learning_rate: Annotated[float, Field(gt=0)] = 0.2  # peak, per step at batch_size
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.25  # share of all steps
@@ -51,6 +53,8 @@ class Recipe(TomlModel):
             "precision": self.precision == "float32",
             "crop_scale": self.crop_scale == 1,
             "clip_norm": self.clip_norm == 10,
+            "small_first": self.small_first == 0,
+            "small_scale": self.small_first == 0,
         }
         return self.model_dump_json(exclude={name for name, default in later.items() if default})
 
@@ -73,6 +77,15 @@ class Recipe(TomlModel):
         changes = {"batch_size": batch_size, "learning_rate": rate, "crop_padding": padding, "crop_scale": scale}
         return self.model_copy(update=changes)
 
+    def image_scale(self, epoch: int) -> float:
+        """Side of the training images in epoch 0 <= `epoch` < `epochs`, as a share of the whole one."""
+        return self.small_scale if epoch < int(self.small_first * self.epochs) else 1.0
+
+    @property
+    def whole_epochs(self) -> float:
+        """Epochs with whole images that take about as long, as time follows the pixels."""
+        return sum(self.image_scale(epoch) ** 2 for epoch in range(self.epochs))
+
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Learning rate of step 0 <= `step` < `steps`."""
         if self.schedule == "steps":
@@ -92,9 +105,12 @@ def default_recipe(
     epochs: int,
     train_fraction: float = 1.0,
     precision: Precision = "float32",
+    small_first: float = 0.0,
 ) -> Recipe:
     """The recipe of brief trainings on `images` images of `image_size` pixels."""
-    recipe = Recipe(epochs=epochs, train_fraction=train_fraction, flip=flip, precision=precision)
+    recipe = Recipe(
+        epochs=epochs, train_fraction=train_fraction, small_first=small_first, flip=flip, precision=precision
+    )
     return recipe.for_data(images, image_size)
 
 

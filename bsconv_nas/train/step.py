@@ -80,6 +80,7 @@ class RecordedStep:
 
     def __init__(self, step: PlainStep) -> None:
         self._step = step
+        self._shape = torch.Size()
         self._before = _BEFORE_RECORDING
         self._waits = False
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -87,6 +88,8 @@ class RecordedStep:
         self._images = self._labels = self._loss = torch.empty(0)
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        if images.shape != self._shape:
+            self._begin(images.shape)
         if self._graph is None:
             return self._first(images, labels)
         self._images.copy_(images)
@@ -96,6 +99,12 @@ class RecordedStep:
 
     def begin_epoch(self) -> None:
         self._step.begin_epoch()
+
+    def _begin(self, shape: torch.Size) -> None:
+        """A recording is of one size of images: another size needs one of its own."""
+        self._shape = shape
+        self._graph = None
+        self._before = _BEFORE_RECORDING
 
     def _first(self, images: Tensor, labels: Tensor) -> Tensor:
         """A step before there is a recording; after some of them it is made."""

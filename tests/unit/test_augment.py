@@ -10,6 +10,7 @@ from bsconv_nas.train.augment import (
     draw_crops,
     draw_shifts,
     resized_crops,
+    scaled,
     training_batches,
 )
 from bsconv_nas.train.recipe import Recipe
@@ -150,3 +151,18 @@ def test_large_images_are_cut_and_stretched_alike_in_each_run() -> None:
     assert not torch.equal(one, other)
     assert one.shape == (8, 3, 96, 96)
     assert 0 <= one.min() <= one.max() <= 1
+
+
+@pytest.mark.parametrize(("size", "scale", "smaller"), [(32, 0.75, 24), (32, 0.5, 16), (8, 0.75, 6), (1, 0.1, 1)])
+def test_smaller_images_show_the_same_at_fewer_pixels(size: int, scale: float, smaller: int) -> None:
+    found = scaled(ramp(2, size), scale)
+    assert found.shape == (2, 2, smaller, smaller)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    inner = slice(1, -1) if smaller > 2 else slice(None)  # at the border a pixel's neighbours are missing
+    assert torch.allclose(found[..., inner, inner], ramp(2, smaller)[..., inner, inner], atol=0.02)
+
+
+def test_smaller_pixels_are_means() -> None:
+    checks = (torch.arange(8)[:, None] + torch.arange(8)).remainder(2).float().expand(1, 3, 8, 8)
+    assert torch.allclose(scaled(checks, 0.5), torch.tensor(0.5), atol=0.1)
+    assert scaled(checks, 1.0) is checks

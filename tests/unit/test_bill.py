@@ -26,6 +26,13 @@ def test_a_trial_costs_by_its_macs_between_the_two_measured() -> None:
     assert (found.small, found.middle, found.large) == pytest.approx((0.001 * images, 0.0025 * images, 0.003 * images))
 
 
+def test_epochs_with_smaller_images_cost_less() -> None:
+    whole, small = (plan(epochs=4, small_first=share) for share in (0.0, 0.5))
+    pair = Measured(1e6, 0.001), Measured(3e6, 0.003)
+    ratio = bill(small, *pair, 2e6).middle / bill(whole, *pair, 2e6).middle
+    assert ratio == pytest.approx((2 * 0.75**2 + 2) / 4)
+
+
 def test_two_equal_networks_cost_the_same() -> None:
     found = bill(plan(), Measured(1e6, 0.001), Measured(1e6, 0.002), 1e6)
     assert found.middle == found.small

@@ -46,3 +46,17 @@ def test_recipes_for_small_images_have_the_identity_of_before_there_were_resized
     assert "crop_scale" not in Recipe().for_data(10_000, 95).identity
     assert "crop_scale" in Recipe().for_data(10_000, 96).identity
     assert Recipe().for_data(10_000, 96).crop_scale == 0.35
+
+
+def test_the_first_epochs_may_have_smaller_images() -> None:
+    recipe = Recipe(epochs=5, small_first=0.5)
+    assert [recipe.image_scale(epoch) for epoch in range(5)] == [0.75, 0.75, 1, 1, 1]
+    assert recipe.whole_epochs == 2 * 0.75**2 + 3
+    assert Recipe(epochs=1, small_first=0.9).image_scale(0) == 1  # the last epoch is of what is validated
+    assert Recipe(epochs=3).whole_epochs == 3
+
+
+def test_whole_images_have_the_identity_of_before_there_were_smaller_ones() -> None:
+    assert "small" not in Recipe().identity
+    assert "small" not in Recipe(small_scale=0.5).identity
+    assert len({Recipe().identity, *(Recipe(small_first=0.5, small_scale=s).identity for s in (0.5, 0.75))}) == 3

@@ -92,6 +92,15 @@ def test_after_three_steps_the_recording_is_replayed_with_each_batch(gpu: dict[s
     assert kernels.started == 3
 
 
+def test_another_size_of_images_has_a_recording_of_its_own(gpu: dict[str, Kernels]) -> None:
+    kernels = gpu["kernels"] = Kernels()
+    step = RecordedStep(kernels)  # type: ignore[arg-type]
+    sizes = [3] * 5 + [4] * 5
+    losses = [step(torch.ones(2, size), torch.tensor([0, 0])).item() for size in sizes]
+    assert losses == [2 * size for size in sizes]
+    assert kernels.started == 2 * 3
+
+
 @pytest.mark.parametrize("kernels", [Kernels(parts=2), Kernels(waits=True), Kernels(unrecordable=True)])
 def test_what_cannot_be_recorded_goes_on_as_it_began(gpu: dict[str, Kernels], kernels: Kernels) -> None:
     assert steps(kernels, gpu) == [7 * n for n in range(6)]

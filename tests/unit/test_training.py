@@ -3,9 +3,11 @@
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.arch_space import ArchSpace
@@ -18,6 +20,7 @@ from bsconv_nas.limits import Limits
 from bsconv_nas.network import build
 from bsconv_nas.samplers import make_sampler
 from bsconv_nas.space_file import find_space
+from bsconv_nas.train import loop
 from bsconv_nas.train.checkpoint import load_checkpoint, load_weights, save_weights
 from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.loop import evaluate_top1
@@ -64,6 +67,23 @@ def test_digits_are_learned_quickly(digits: ImageData, tmp_path: Path) -> None:
     images, labels = torch.tensor(digits.val_images), torch.tensor(digits.val_labels)
     assert evaluate_top1(network, images, labels) == results[-1].top1
     assert network.norm.mean[0].item() == pytest.approx(digits.statistics()[0][0])
+
+
+def test_the_first_epochs_see_smaller_images(digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    evaluator = TrainingEvaluator(digits, recipe(digits, epochs=4, small_first=0.5))
+    inner = loop.training_batches
+
+    def batches(*args: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in inner(*args):
+            sizes.append(images.shape[2])
+            yield images, labels
+
+    monkeypatch.setattr(loop, "training_batches", batches)
+    results = list(evaluator.run(job()))
+    half = len(sizes) // 2
+    assert sizes == [6] * half + [8] * half
+    assert results[-1].top1 > 0.4
 
 
 def test_equal_seeds_train_equally(digits: ImageData) -> None:
