@@ -83,6 +83,7 @@ class TableTask:
             cost=lambda genotype: {"macs": cost(genotype)["macs"], "missing": float(genotype not in self._rows)},
             name="table",
             traits=full.traits,
+            expected=full.expected,
         )
         self.limits = Limits({"macs": limit, "missing": 0.5} if len(self._rows) < full.size else {"macs": limit})
         inside = [row for row in self._rows.values() if row.macs <= limit]

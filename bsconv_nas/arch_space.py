@@ -33,6 +33,12 @@ class _Stage(NamedTuple):
     path: int
 
 
+# How log errors change with costs and traits, in deviations: larger networks are better, paths without shortcuts worse
+# and wide layers better. Rounded from what trainings of a table of 576 networks and of three searches of 57 genes say;
+# either would have helped to predict the other (benchmarks/README.md).
+EXPECTED = {"macs": -1.0, "path": 2.0, "width": -1.0}
+
+
 class ArchSpace(GeneSpace):
     """The networks that a space file describes, for one image size and number of classes.
 
@@ -58,7 +64,7 @@ class ArchSpace(GeneSpace):
         self.in_channels = in_channels
         self._choices = _all_choices(definition)
         genes = {name: choices for name, choices in self._choices.items() if len(choices) > 1}
-        super().__init__(genes, self._cost_of, name=definition.name)
+        super().__init__(genes, self._cost_of, name=definition.name, expected=EXPECTED)
         self._positions = {gene.name: position for position, gene in enumerate(self.genes)}
         self._network_positions = [self._positions[name] for name in _NETWORK_GENES if name in self._positions]
         numbers = range(1, len(definition.stages) + 1)

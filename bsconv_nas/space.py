@@ -53,6 +53,8 @@ class GeneSpace:
         categorical: names of genes whose numbers are mere labels.
         name: shown in tables and stored with a study.
         traits: maps a genotype to other numbers, by name, that accuracy may follow (see `GeneSpace.traits`).
+        expected: what learning begins from: by how many deviations the log error rises with each trait's 1, or with a
+            cost from the cheapest network to the limit, other things being equal. What is not named: 0.
 
     Raises:
         SpaceError: no genes, a gene without choices or with repeated ones, unknown names in `categorical`.
@@ -66,6 +68,7 @@ class GeneSpace:
         categorical: Sequence[str] = (),
         name: str = "custom",
         traits: TraitFunction | None = None,
+        expected: Mapping[str, float] | None = None,
     ) -> None:
         for unknown in set(categorical) - set(genes):
             raise SpaceError(f"categorical names an unknown gene {unknown!r}; known: {', '.join(genes)}")
@@ -75,6 +78,7 @@ class GeneSpace:
         self.genes = tuple(_gene(gene, choices, gene in categorical) for gene, choices in genes.items())
         self._cost = cost
         self._traits = traits
+        self.expected: Mapping[str, float] = dict(expected or {})
 
     @property
     def size(self) -> int:

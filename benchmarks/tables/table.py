@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from bsconv_nas.arch import ArchSpec
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.arch_space import EXPECTED, ArchSpace
 from bsconv_nas.cost import cost_of
 from bsconv_nas.space import Choice, GeneSpace, Genotype
 from bsconv_nas.space_file import find_space
@@ -57,6 +57,7 @@ def table_space() -> GeneSpace:
         cost=lambda genotype: cost_of(arch_of(genotype)).as_dict(),
         name="table",
         traits=lambda genotype: _SPACE.traits(_whole(genotype)),
+        expected=EXPECTED,
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bsconv_nas.errors import SpaceError
 from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
-from bsconv_nas.samplers.gp import Features
+from bsconv_nas.samplers.gp import Features, Floats
 from bsconv_nas.space import GeneSpace, Genotype
 
 _MAX_CACHED = 20_000  # about a kilobyte each
@@ -33,6 +34,9 @@ class Encoder:
         objective: name of that cost.
         limits: upper bounds by cost name.
         cheapest: a genotype to count costs and traits from.
+
+    Raises:
+        SpaceError: something is expected of a cost or trait that the space does not have.
     """
 
     def __init__(self, space: GeneSpace, axis: CostAxis, objective: str, limits: Limits, cheapest: Genotype) -> None:
@@ -42,6 +46,10 @@ class Encoder:
         self._limits = limits
         self._origin = {name: _log(cost) for name, cost in space.cost(cheapest).items()}
         self._traits = dict(space.traits(cheapest))
+        names = [*self._origin, *self._traits]
+        for unknown in set(space.expected) - set(names):
+            raise SpaceError(f"expected names an unknown cost or trait {unknown!r}; known: {', '.join(names)}")
+        self._expected = np.array([space.expected.get(name, 0.0) for name in names], dtype=float)
         self._width = max(_log(axis.limit) - _log(axis.cheapest), 0.1)
         self._points: dict[Genotype, Point] = {}
         free = [i for i, gene in enumerate(space.genes) if len(gene.choices) > 1]
@@ -70,6 +78,10 @@ class Encoder:
         position = np.array([[point.position] for point in points], dtype=float).reshape(-1, 1)
         ranks = np.hstack([codes[:, self._ordinal] / self._scale, position])
         return Features(ranks, onehot, trend)
+
+    def expected(self, features: Features) -> Floats:
+        """Log errors (n,) that the space expects before any training, in deviations, up to a constant."""
+        return features.trend @ self._expected
 
     def _computed(self, genotype: Genotype) -> Point:
         costs, traits = self._space.cost(genotype), self._space.traits(genotype)

@@ -27,6 +27,7 @@ from bsconv_nas.space import GeneSpace, Genotype, extreme
 from bsconv_nas.units import did_you_mean
 
 _DESIGN = 10  # networks before the model chooses
+_DESIGN_EXPECTING = 6  # the same in spaces of which something is expected
 _INFORMED = 5  # networks of an earlier study that, trained again, make its results stand for random ones
 # The reference lies this share of the axis beyond the limit, or a network exactly at the limit would be worth nothing.
 # A larger one finds the best network within the budget sooner and the whole front later (benchmarks/README.md).
@@ -132,7 +133,8 @@ class KnownCostSampler(SpaceSampler):
         running = [t for t in trials if t.state == TrialState.RUNNING]
         taken = {self._genotypes[t.number] for t in trials}
         predictor = None
-        if len(done) + len(running) >= self._design.size(_DESIGN):
+        usual = _DESIGN_EXPECTING if self.space.expected else _DESIGN
+        if len(done) + len(running) >= self._design.size(usual):
             predictor = self._model.predictor(done, [self._points[t.number] for t in done])
         if predictor is None:
             return self._design.next((self._genotypes[t.number] for t in trials), known, rng)

@@ -8,7 +8,7 @@ import numpy as np
 from optuna.trial import FrozenTrial
 
 from bsconv_nas.samplers.encoding import Encoder, Point
-from bsconv_nas.samplers.gp import Floats, Kernel, Posterior, fit
+from bsconv_nas.samplers.gp import Features, Floats, Kernel, Posterior, fit
 from bsconv_nas.samplers.observations import log_error_of, observations, transferred
 from bsconv_nas.samplers.options import Earlier
 
@@ -23,7 +23,7 @@ _OVERCONFIDENCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Hyperparameters, and the mean and deviation that log errors are standardised by."""
+    """Hyperparameters, the deviation of log errors, and the mean of what they differ by from what is expected."""
 
     theta: Floats
     mean: float
@@ -45,16 +45,18 @@ class Predictor:
 
     @property
     def known_mean(self) -> Floats:
-        return self._fit.mean + self._fit.deviation * self._posterior.known_mean
+        return self._log_errors(self._posterior.known_mean, self._posterior.known)
 
     def predict(self, points: Sequence[Point]) -> tuple[Floats, Floats]:
         """Mean and deviation of the noise-free log error."""
-        mean, deviation = self._posterior.predict(self._encoder.features(points))
+        features = self._encoder.features(points)
+        mean, deviation = self._posterior.predict(features)
         scale = self._fit.deviation * math.sqrt(1 + _OVERCONFIDENCE / len(self.rows))
-        return self._fit.mean + self._fit.deviation * mean, scale * deviation
+        return self._log_errors(mean, features), scale * deviation
 
     def mean(self, points: Sequence[Point]) -> Floats:
-        return self._fit.mean + self._fit.deviation * self._posterior.mean(self._encoder.features(points))
+        features = self._encoder.features(points)
+        return self._log_errors(self._posterior.mean(features), features)
 
     def believing(self, points: Sequence[Point]) -> "Predictor":
         """As if running trials had ended with what is predicted for them."""
@@ -62,6 +64,10 @@ class Predictor:
             return self
         posterior = self._posterior.believing(self._encoder.features(points))
         return Predictor(posterior, self._fit, self._encoder, self.rows)
+
+    def _log_errors(self, beyond: Floats, features: Features) -> Floats:
+        """Log errors of networks that differ so much, in deviations, from what is expected before any training."""
+        return self._fit.mean + self._fit.deviation * (beyond + self._encoder.expected(features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +117,8 @@ class Model:
         if fitted is None:
             return None
         sample = self._sample(trials, points, _MOST_KNOWN)
-        targets = (sample.log_errors - fitted.mean) / fitted.deviation
         features = self._encoder.features(sample.points)
+        targets = (sample.log_errors - fitted.mean) / fitted.deviation - self._encoder.expected(features)
         assert self._kernel is not None
         posterior = Posterior(self._kernel, fitted.theta, features, targets, sample.extra / fitted.deviation**2)
         return Predictor(posterior, fitted, self._encoder, sample.rows)
@@ -148,10 +154,11 @@ class Model:
         features = self._encoder.features(sample.points)
         log_errors, extra = sample.log_errors, sample.extra
         self._kernel = self._kernel or Kernel(self._encoder.sizes, features.ranks.shape[1])
-        mean, deviation = float(log_errors.mean()), float(log_errors.std())
+        deviation = float(log_errors.std())
         deviation = deviation if deviation > 1e-6 else 1.0
-        theta = fit(self._kernel, features, (log_errors - mean) / deviation, extra / deviation**2)
-        return Fit(theta, mean, deviation)
+        beyond = log_errors / deviation - self._encoder.expected(features)
+        theta = fit(self._kernel, features, beyond - beyond.mean(), extra / deviation**2)
+        return Fit(theta, deviation * float(beyond.mean()), deviation)
 
 
 def refit_point(count: int) -> int:

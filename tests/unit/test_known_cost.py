@@ -1,5 +1,6 @@
 """The known-cost sampler: its promises in every kind of space, and what trials of each state tell it."""
 
+import itertools
 import json
 import math
 import random
@@ -18,7 +19,7 @@ from optuna.trial import TrialState
 from bsconv_nas.api import search
 from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.engine import Search
-from bsconv_nas.errors import UsageError
+from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
@@ -165,6 +166,35 @@ def test_a_trait_that_accuracy_follows_makes_better_predictions() -> None:
         return float(np.abs(predictor.mean(points[20:]) - [-trait(g) for g in networks[20:]]).mean())
 
     assert mistake(lambda g: {"products": trait(g)}) < 0.5 * mistake(None)
+
+
+def test_predictions_begin_with_what_is_expected() -> None:
+    genes = {"a": [1, 2, 3, 4, 5], "b": ["x", "y", "z"]}
+    errors = {genotype: -0.3 * float(genotype[0]) for genotype in itertools.product(*genes.values())}
+
+    def mistake(expected: dict[str, float]) -> float:
+        space = GeneSpace(
+            genes, lambda g: {"macs": 10.0}, traits=lambda g: {"third": float(g[0]) / 3}, expected=expected
+        )
+        encoder = Encoder(space, CostAxis(10, 20), "macs", Limits(), (1, "x"))
+        seen = [(2, "x"), (3, "y")]
+        points = [encoder.point(genotype) for genotype in seen]
+        trials = [trial_of(i, TrialState.COMPLETE, [1 - math.exp(errors[g])], 1) for i, g in enumerate(seen)]
+        predictor = Model(encoder).predictor(trials, points)
+        assert predictor is not None
+        assert predictor.known_mean == pytest.approx([errors[genotype] for genotype in seen], abs=0.1)
+        means, _ = predictor.predict([encoder.point(genotype) for genotype in errors])
+        assert means == pytest.approx(predictor.mean([encoder.point(genotype) for genotype in errors]))
+        return float(np.abs(means - list(errors.values())).mean())
+
+    # The deviation of the two that are seen is 0.15, so -0.3 for each step of a third is -6 deviations for 1.
+    assert mistake({"third": -6.0}) < 0.01 < 0.05 < mistake({}) < mistake({"third": 6.0})
+
+
+def test_nothing_can_be_expected_of_what_the_space_does_not_have() -> None:
+    space = GeneSpace({"a": [1, 2]}, lambda g: {"macs": 10.0}, expected={"params": -1.0})
+    with pytest.raises(SpaceError, match="unknown cost or trait 'params'; known: macs"):
+        KnownCostSampler(space, Limits(), 0)
 
 
 @pytest.mark.parametrize("order", [1, -1])
