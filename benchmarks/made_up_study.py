@@ -146,6 +146,6 @@ def _study_file(name: str, asked: int, sampler: str) -> StudyFile:
             "train_images": 45000,
             "val_images": 5000,
             "sampler": sampler,
-            "training": {"epochs": _EPOCHS, "train_fraction": 0.1},
+            "training": {"epochs": _EPOCHS, "train_fraction": 0.1, "small_first": 0.5},
         },
     )

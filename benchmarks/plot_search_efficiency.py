@@ -1,6 +1,6 @@
 """Draw the progress of each sampler from the results of `search_efficiency.py`.
 
-    python -m benchmarks.plot_search_efficiency benchmarks/results/search_efficiency.json --to search_efficiency.png
+    python -m benchmarks.plot_search_efficiency benchmarks/results/search_efficiency.json
 
 Lines are medians over runs, bands the quartiles around them.
 """
@@ -47,9 +47,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--to", type=Path, default=Path("search_efficiency.png"))
+    parser.add_argument("--to", type=Path, help="default: beside the results")
     given = parser.parse_args()
-    draw(json.loads(given.results.read_text())["results"], given.to)
+    draw(json.loads(given.results.read_text())["results"], given.to or given.results.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ export function statusPanel(app) {
 
 function facts({ facts: { data, image_size: size, classes, training, sampler, space, train_images: images }, budget }) {
   const share = training.train_fraction && training.train_fraction < 1 ? ` of ${+(100 * training.train_fraction).toPrecision(3)} % of ${amount(images)} images` : "";
+  const small = training.small_first ? `, the first ${+(100 * training.small_first).toPrecision(3)} % on smaller images` : "";
   return [
     data && `${data}${size ? `, ${size.join("×")} px` : ""}${classes ? `, ${classes} classes` : ""}`,
     budget !== null && `at most ${amount(budget)} MACs`,
-    training.epochs && `${training.epochs} epoch${training.epochs > 1 ? "s" : ""}${share}`,
+    training.epochs && `${training.epochs} epoch${training.epochs > 1 ? "s" : ""}${share}${small}`,
     space && `space ${space}`, sampler && `sampler ${sampler}`,
   ].filter(Boolean).join("  ·  ");
 }
