@@ -8,12 +8,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.cost import Cost, LayerCost, Shape, block_costs, layer_convs, shortest_path, stem_cost, tail_costs
+from bsconv_nas.cost import Cost, LayerCost, Shape, block_costs, layer_convs, stem_cost, tail_costs
 from bsconv_nas.errors import SpaceError
 from bsconv_nas.latency_table import LATENCY, LatencyTable
 from bsconv_nas.operations import block_operations, stem_operations, tail_operations
 from bsconv_nas.space import Choice, GeneSpace, Genotype
 from bsconv_nas.space_file import SpaceFile, StageChoices
+from bsconv_nas.traits import EXPECTED, Part, part_of, traits_of
 
 # How layers are grouped under shortcuts: none (MobileNetV1), an identity around every layer whose shape allows it
 # (MobileNetV2), or one around every pair of layers with a projection where shapes change (ResNet's basic block).
@@ -23,20 +24,11 @@ _MAX_STAGES = 50_000  # stages whose costs are kept
 
 
 class _Stage(NamedTuple):
-    """A stage of a network: its layers' costs and channels, milliseconds (0 without a table), and convolutions on its
-    shortest way.
-    """
+    """A stage of a network: its layers' costs, milliseconds (0 without a table), and what traits are made of."""
 
     layers: tuple[LayerCost, ...]
-    channels: tuple[int, ...]
     milliseconds: float
-    path: int
-
-
-# How log errors change with costs and traits, in deviations: larger networks are better, paths without shortcuts worse
-# and wide layers better. Rounded from what trainings of a table of 576 networks and of three searches of 57 genes say;
-# either would have helped to predict the other (benchmarks/README.md).
-EXPECTED = {"macs": -1.0, "path": 2.0, "width": -1.0}
+    part: Part
 
 
 class ArchSpace(GeneSpace):
@@ -72,7 +64,6 @@ class ArchSpace(GeneSpace):
         self._inactive = [self._inactive_genes(number) for number in numbers]
         self._stages_seen: dict[object, _Stage] = {}
         self.longest_path = self._longest()
-        self.narrowest = min(*definition.stem.out_channels, *(n for stage in definition.stages for n in stage.width))
         self._cached_cost = lru_cache(maxsize=16_384)(self._uncached_cost)
 
     def with_latency(self, table: LatencyTable) -> "ArchSpace":
@@ -234,21 +225,11 @@ class ArchSpace(GeneSpace):
         return costs
 
     def traits(self, genotype: Genotype) -> dict[str, float]:
-        """What accuracy follows that no single gene tells.
-
-        `path`: convolutions on the shortest way from image to classifier, as a share of the longest in the space.
-        Networks that are deep without shortcuts are hard to train; depth and shortcut are different genes.
-
-        `width`: mean logarithm of the channels of stem and layers, from that of the narrowest. At equal MACs it says
-        whether they went into wide layers or into many.
-        """
+        """What accuracy follows that no single gene tells: see `traits.py`."""
         stem = self._stem(genotype)
         shape = stem_cost(stem, self.in_channels, self.image_size).out_shape
-        stages = self._stages(genotype, shape)
-        path = 1 + sum(stage.path for stage in stages) + bool(self._head(genotype).channels)
-        channels = [stem.out_channels, *(width for stage in stages for width in stage.channels)]
-        width = sum(math.log(number) for number in channels) / len(channels) - math.log(self.narrowest)
-        return {"path": path / self.longest_path, "width": width}
+        parts = (stage.part for stage in self._stages(genotype, shape))
+        return traits_of(stem.out_channels, parts, bool(self._head(genotype).channels), self.longest_path)
 
     def _longest(self) -> int:
         """Convolutions in a row in the deepest networks of the space."""
@@ -274,9 +255,8 @@ class ArchSpace(GeneSpace):
                 self._stages_seen.clear()
             blocks = list(self._stage_blocks(genotype, number, in_shape[0]))
             milliseconds = self.latency.sum(block_operations(blocks, in_shape)[0]) if self.latency else 0.0
-            path = shortest_path(blocks, in_shape[0])
-            channels = tuple(layer.out_channels for block in blocks for layer in block.layers)
-            found = self._stages_seen[key] = _Stage(block_costs(blocks, in_shape), channels, milliseconds, path)
+            part = part_of(blocks, in_shape[0])
+            found = self._stages_seen[key] = _Stage(block_costs(blocks, in_shape), milliseconds, part)
         return found
 
 

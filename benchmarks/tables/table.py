@@ -15,10 +15,11 @@ from pathlib import Path
 from statistics import mean
 
 from bsconv_nas.arch import ArchSpec
-from bsconv_nas.arch_space import EXPECTED, ArchSpace
+from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.cost import cost_of
 from bsconv_nas.space import Choice, GeneSpace, Genotype
 from bsconv_nas.space_file import find_space
+from bsconv_nas.traits import EXPECTED
 
 FILE = Path(__file__).with_name("cifar10-16px.csv")
 EPOCHS = 8

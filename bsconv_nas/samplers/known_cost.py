@@ -27,7 +27,7 @@ from bsconv_nas.space import GeneSpace, Genotype, extreme
 from bsconv_nas.units import did_you_mean
 
 _DESIGN = 10  # networks before the model chooses
-_DESIGN_EXPECTING = 6  # the same in spaces of which something is expected
+_DESIGN_EXPECTING = 4  # the same in spaces of which something is expected
 _INFORMED = 5  # networks of an earlier study that, trained again, make its results stand for random ones
 # The reference lies this share of the axis beyond the limit, or a network exactly at the limit would be worth nothing.
 # A larger one finds the best network within the budget sooner and the whole front later (benchmarks/README.md).

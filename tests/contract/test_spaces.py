@@ -16,6 +16,7 @@ from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.arch_space import SHORTCUT_CHOICES, ArchSpace
 from bsconv_nas.cost import METRICS, cost_of, shortest_path
 from bsconv_nas.errors import SpaceError
+from bsconv_nas.layer_types import mid_channels
 from bsconv_nas.references import REFERENCES
 from bsconv_nas.space import Genotype, extreme
 from bsconv_nas.space_file import SpaceFile, find_space, space_names
@@ -139,13 +140,23 @@ def test_traits_are_those_of_the_network(space: ArchSpace) -> None:
         arch = space.decode(genotype)
         convs = 1 + shortest_path(arch.blocks, arch.stem.out_channels) + bool(arch.head.channels)
         channels = [arch.stem.out_channels, *(layer.out_channels for layer in arch.layers)]
-        width = sum(math.log(number / space.narrowest) for number in channels) / len(channels)
-        assert space.traits(genotype) == {
-            "path": pytest.approx(convs / space.longest_path),
-            "width": pytest.approx(width, abs=1e-12),
-        }
+        middles = [
+            mid_channels(entering, layer.p) if layer.p is not None else layer.out_channels / 3
+            for entering, layer in zip(channels, arch.layers, strict=False)
+        ]
+        kernels = [layer.kernel_size for layer in arch.layers]
+        later = kernels[len(kernels) // 2 :]
+        assert space.traits(genotype) == pytest.approx(
+            {
+                "path": convs / space.longest_path,
+                "width": sum(map(math.log, channels)) / len(channels),
+                "middle": sum(map(math.log, middles)) / max(1, len(middles)),
+                "kernel": sum(map(math.log, later)) / max(1, len(later)),
+                "depth": math.log(max(1, len(kernels))),
+            }
+        )
+        assert space.traits(genotype).keys() >= space.expected.keys()
         assert convs <= space.longest_path
-        assert width >= -1e-12
 
 
 @pytest.mark.parametrize("name", ["depths", "shortcuts", "network"])
