@@ -73,8 +73,10 @@ def test_a_replayed_step_does_what_a_plain_one_does(precision: Precision) -> Non
     assert len(set(losses)) == len(losses)
 
 
-def test_a_network_learns_on_a_gpu_with_an_average(on_gpu: TensorData) -> None:
-    recipe = default_recipe(len(on_gpu.train_labels), 8, False, 8, precision="bfloat16").model_copy(update={"ema": 0.9})
+@pytest.mark.parametrize("small_first", [0.0, 0.5])
+def test_a_network_learns_on_a_gpu_with_an_average(on_gpu: TensorData, small_first: float) -> None:
+    changes = {"ema": 0.9, "small_first": small_first}
+    recipe = default_recipe(len(on_gpu.train_labels), 8, False, 8, precision="bfloat16").model_copy(update=changes)
     network = build(ARCH)
     results = list(train(network, on_gpu, recipe, 0))
     assert results[-1].top1 > 0.7
