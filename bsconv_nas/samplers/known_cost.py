@@ -73,7 +73,8 @@ class KnownCostSampler(SpaceSampler):
         seed: of proposals.
         references: whether to propose the reference networks first.
         top1_floor: accuracy below which nothing counts. None: a tenth of the front's range below its smallest network,
-            which gives small networks their value; one that learned nothing does not stretch the scale (`low_end`).
+            where one that learned nothing does not stretch the scale (`low_end`), or what is predicted for the cheapest
+            network of all if that is lower, which gives small networks their value before any was trained.
         earlier: results of an earlier study on the same data. The best of its networks within the limits are trained
             first, and tell what its other results mean here.
         objective: name of the cost to minimise.
@@ -163,7 +164,7 @@ class KnownCostSampler(SpaceSampler):
         inside = [(number, mean) for number, mean in means if self._points[number].feasible]
         positions = [self._points[number].position for number, _ in inside]
         errors = [math.exp(mean) for _, mean in inside]
-        floor = low_end(positions, errors) if self.top1_floor is None else 1 - self.top1_floor
+        floor = self._floor(predictor, positions, errors) if self.top1_floor is None else 1 - self.top1_floor
         stairs = Staircase.of(positions, errors, floor, 1 + _BEYOND)
         believing = predictor.believing(pending)
 
@@ -173,6 +174,15 @@ class KnownCostSampler(SpaceSampler):
             return dict(zip(candidates, _scores(stairs, positions, mean, deviation).tolist(), strict=True))
 
         return score, [self._genotypes[inside[i][0]] for i in stairs.members]
+
+    def _floor(self, predictor: Predictor, positions: Sequence[float], errors: Sequence[float]) -> float:
+        """The error of the floor: by the front, and no less than is predicted for the cheapest network there is.
+
+        Without the latter nothing much cheaper than the front would be worth a training, and a search that began with
+        large hand-made networks would never look there.
+        """
+        cheapest = float(predictor.mean([self._encoder.point(self.feasible.cheapest)])[0])
+        return max(low_end(positions, errors), min(1.0, math.exp(cheapest)))
 
     def _proposed(self, trial: FrozenTrial) -> bool:
         """Whether all genes of a trial are chosen; if so its genotype and point are kept."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from bsconv_nas.api import search
 from bsconv_nas.arch_space import ArchSpace
@@ -189,6 +189,30 @@ def test_predictions_begin_with_what_is_expected() -> None:
 
     # The deviation of the two that are seen is 0.15, so -0.3 for each step of a third is -6 deviations for 1.
     assert mistake({"third": -6.0}) < 0.01 < 0.05 < mistake({}) < mistake({"third": 6.0})
+
+
+def test_the_cheap_end_has_a_value_before_anything_there_was_trained() -> None:
+    def macs(width: float, depth: float) -> float:
+        return width * depth
+
+    space = GeneSpace(
+        {"width": list(range(1, 33)), "depth": list(range(1, 9))}, lambda g: {"macs": macs(*map(float, g))}
+    )
+    sampler = KnownCostSampler(space, Limits(), seed=0)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    begun = [create_trial(params={"width": w, "depth": d}, distributions=sampler.distributions, values=[0, 0])
+             for w, d in itertools.product((16, 20, 24, 32), (4, 6, 8))]  # fmt: skip
+    for trial in begun:
+        cost = macs(**trial.params)
+        trial.values = [1 - (1 + cost) ** -0.5, cost]
+        study.add_trial(trial)
+    costs: list[float] = []
+    for _ in range(8):
+        trial = study.ask(sampler.distributions)
+        costs.append(macs(**trial.params))
+        study.tell(trial, [1 - (1 + costs[-1]) ** -0.5, costs[-1]])
+    # Costs of 1 to 256, of which the first networks were at least at 64: half of the logarithmic axis lies below 16.
+    assert sum(cost <= 16 for cost in costs) >= 4
 
 
 def test_nothing_can_be_expected_of_what_the_space_does_not_have() -> None:
