@@ -80,7 +80,8 @@ class Trainings:
         self.space.expected = expected
         limits = Limits({"macs": flops})
         sampler = KnownCostSampler(self.space, limits, seed=0)
-        self.encoder = Encoder(self.space, sampler.axis, "macs", limits, sampler.feasible.cheapest)
+        self.axis = sampler.axis
+        self.encoder = Encoder(self.space, self.axis, "macs", limits, sampler.feasible.cheapest)
         records = [record for study in studies for record in study.records]
         self.done = [(self.space.canonical(r.genotype), r.top1) for r in records if r.top1 is not None]
 
