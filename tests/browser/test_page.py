@@ -262,6 +262,7 @@ def test_several_studies_and_replay(watched: Watch, studies: Path) -> None:
         page.locator('[aria-label="Overlay second"]').click()
         page.locator("#front-chart .line.series-1").wait_for(state="attached")
         page.locator("#replay").fill("10")
+        page.locator("#replay-text", has_text="after 10").wait_for()  # drawn with the next frame
         assert text(page, "#replay-text") == "after 10 of 38 trials"
         page.locator("#picker button", has_text="second").click()
         page.locator("#study-name", has_text="second").wait_for()
