@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.accuracy_traits import Trainings
 from bsconv_nas import search
 from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.pareto import CostAxis, front_indices
+from bsconv_nas.pareto import CostAxis, hypervolume
 from bsconv_nas.samplers.model import Model
 from bsconv_nas.space import Genotype
 from bsconv_nas.study.locate import load_study
@@ -65,11 +65,8 @@ def searched(
 
 def area(results: Sequence[Result], axis: CostAxis, floor: float) -> float:
     """Area under the front and above the floor, as a share of that under an accuracy of 1."""
-    macs, accuracies = zip(*results, strict=True)
-    front = [results[i] for i in front_indices(macs, accuracies) if results[i][1] > floor]
-    starts = [axis.position(cost) for cost, _ in front]
-    steps = zip(front, np.diff([*starts, 1.0]).tolist(), strict=True)
-    return sum(width * (top1 - floor) for (_, top1), width in steps) / (1 - floor)
+    positions = [axis.position(macs) for macs, _ in results]
+    return hypervolume(positions, [top1 for _, top1 in results], 1.0, floor) / (1 - floor)
 
 
 def summary(runs: Sequence[Sequence[Result]], axis: CostAxis, floor: float) -> dict[str, Any]:

@@ -100,9 +100,8 @@ def _measured(plan: Plan, genotype: Genotype, seconds: float) -> Measured:
 def _seconds(plan: Plan, genotype: Genotype, images: int) -> float:
     """Time of one epoch over so many images, with as large a share of validation as the search has."""
     network = build(plan.space.decode(genotype), seed=0)
-    whole = {"epochs": 1, "train_fraction": 1.0, "small_first": 0.0}
-    changes = {"batch_size": min(plan.recipe.batch_size, images), "learning_rate": 1e-4}
-    recipe = plan.recipe.model_copy(update={**whole, **changes})
+    changes = {"epochs": 1, "train_fraction": 1.0, "batch_size": min(plan.recipe.batch_size, images)}
+    recipe = plan.recipe.model_copy(update={**changes, "learning_rate": 1e-4})
     validated = max(1, round(images * len(plan.data.val_images) / images_per_epoch(plan)))
     data = plan.data
     training = (data.train_images[:images], data.train_labels[:images])

@@ -196,9 +196,9 @@ def _latency_line(table: LatencyTable) -> str:
 
 
 def _shares(recipe: Recipe) -> str:
-    small = sum(recipe.image_scale(epoch) < 1 for epoch in range(recipe.epochs))
     images = "" if recipe.train_fraction == 1 else f" of {100 * recipe.train_fraction:g} % of the images"
-    return images + (f", the first {small} on images of {100 * recipe.small_scale:g} % of the size" if small else "")
+    small = f", the first {recipe.small_epochs} on images of {100 * recipe.small_scale:g} % of the size"
+    return images + (small if recipe.small_epochs else "")
 
 
 def _study_file(plan: Plan, storage: str | None) -> StudyFile:

@@ -11,6 +11,7 @@ from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
 from bsconv_nas.samplers.gp import Features, Floats
 from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.units import did_you_mean
 
 _MAX_CACHED = 20_000  # about a kilobyte each
 
@@ -48,7 +49,7 @@ class Encoder:
         self._traits = dict(space.traits(cheapest))
         names = [*self._origin, *self._traits]
         for unknown in set(space.expected) - set(names):
-            raise SpaceError(f"expected names an unknown cost or trait {unknown!r}; known: {', '.join(names)}")
+            raise SpaceError(f"expected names an unknown cost or trait {unknown!r}; {did_you_mean(unknown, names)}")
         self._expected = np.array([space.expected.get(name, 0.0) for name in names], dtype=float)
         self._width = max(_log(axis.limit) - _log(axis.cheapest), 0.1)
         self._points: dict[Genotype, Point] = {}

@@ -77,14 +77,19 @@ class Recipe(TomlModel):
         changes = {"batch_size": batch_size, "learning_rate": rate, "crop_padding": padding, "crop_scale": scale}
         return self.model_copy(update=changes)
 
-    def image_scale(self, epoch: int) -> float:
-        """Side of the training images in epoch 0 <= `epoch` < `epochs`, as a share of the whole one."""
-        return self.small_scale if epoch < int(self.small_first * self.epochs) else 1.0
+    @property
+    def small_epochs(self) -> int:
+        """Number of epochs, the first ones, with smaller images."""
+        return int(self.small_first * self.epochs)
 
     @property
     def whole_epochs(self) -> float:
         """Epochs with whole images that take about as long, as time follows the pixels."""
-        return sum(self.image_scale(epoch) ** 2 for epoch in range(self.epochs))
+        return self.small_epochs * self.small_scale**2 + (self.epochs - self.small_epochs)
+
+    def image_scale(self, epoch: int) -> float:
+        """Side of the training images in epoch 0 <= `epoch` < `epochs`, as a share of the whole one."""
+        return self.small_scale if epoch < self.small_epochs else 1.0
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Learning rate of step 0 <= `step` < `steps`."""

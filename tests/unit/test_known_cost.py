@@ -200,12 +200,10 @@ def test_the_cheap_end_has_a_value_before_anything_there_was_trained() -> None:
     )
     sampler = KnownCostSampler(space, Limits(), seed=0)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    begun = [create_trial(params={"width": w, "depth": d}, distributions=sampler.distributions, values=[0, 0])
-             for w, d in itertools.product((16, 20, 24, 32), (4, 6, 8))]  # fmt: skip
-    for trial in begun:
-        cost = macs(**trial.params)
-        trial.values = [1 - (1 + cost) ** -0.5, cost]
-        study.add_trial(trial)
+    for width, depth in itertools.product((16, 20, 24, 32), (4, 6, 8)):
+        params, cost = {"width": width, "depth": depth}, macs(width, depth)
+        values = [1 - (1 + cost) ** -0.5, cost]
+        study.add_trial(create_trial(params=params, distributions=sampler.distributions, values=values))
     costs: list[float] = []
     for _ in range(8):
         trial = study.ask(sampler.distributions)
