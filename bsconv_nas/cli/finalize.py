@@ -85,6 +85,7 @@ def finalize(
 
 def _images(folder: Path, data: str | None, workers: int | None) -> tuple[Any, Any]:
     """The study's settings, changed as asked, and its images, checked to be those that were searched on."""
+    from bsconv_nas.data import check_test_part
     from bsconv_nas.final.run import check_data
     from bsconv_nas.plan import load_data
     from bsconv_nas.study.settings import read_study_file
@@ -92,6 +93,7 @@ def _images(folder: Path, data: str | None, workers: int | None) -> tuple[Any, A
     file = read_study_file(folder)
     changes = {"data": data or None, "workers": workers}
     settings = file.settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    check_test_part(settings.data)
     images = load_data(settings)
     check_data(file, images)
     return settings, images

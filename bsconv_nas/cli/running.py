@@ -15,8 +15,8 @@ from bsconv_nas.cli.console import err, out
 from bsconv_nas.cli.progress import LiveView, PlainView, Tally
 from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
-from bsconv_nas.data import ImageData
-from bsconv_nas.errors import StudyError
+from bsconv_nas.data import ImageData, caveats, check_test_part
+from bsconv_nas.errors import DataError, StudyError
 from bsconv_nas.latency_table import LatencyTable
 from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder, with_latency
 from bsconv_nas.study import Study, TrialRecord
@@ -182,9 +182,17 @@ def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
     cost = cost_line(plan, [record.seconds for record in earlier])
     if cost is not None:
         lines.append(f"Cost      {cost}")
-    if data.skipped:
-        lines.append(f"Warning   {data.skipped} unreadable images were left out")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"Warning   {warning}" for warning in _warnings(plan))])
+
+
+def _warnings(plan: Plan) -> list[str]:
+    skipped = plan.data.skipped
+    found = [f"{skipped} unreadable images were left out"] if skipped else []
+    try:
+        check_test_part(plan.settings.data)
+    except DataError as error:  # a search needs no test part
+        found.append(f"the final test will not be possible: {error}")
+    return found + caveats(plan.data)
 
 
 def _latency_line(table: LatencyTable) -> str:

@@ -56,7 +56,7 @@ def train(
 
     Keeps the weights of the best epoch by validation; the test part is read only at the end.
     """
-    from bsconv_nas.data import find_dataset, load_search_data, load_test_data
+    from bsconv_nas.data import check_test_part, find_dataset, load_search_data, load_test_data
     from bsconv_nas.plan import slug
     from bsconv_nas.train.full import FullTraining, default_device, finished_result
 
@@ -71,6 +71,7 @@ def train(
     chosen = _recipe(recipe, {name: value for name, value in changes.items() if value is not None})
     target = find_target(network, directory=directory)
     options: dict[str, Any] = {"image_size": image_size, "download": download, "skip_bad_images": skip_bad_images}
+    check_test_part(data)
     images = load_search_data(data, **options)
     if recipe == "modern" and batch_size is None:
         chosen = chosen.for_data(len(images.train_images), min(images.image_size))

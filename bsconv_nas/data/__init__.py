@@ -4,7 +4,16 @@
 `DATASETS` and the file with its loaders.
 """
 
-from bsconv_nas.data.datasets import DATASETS, FOLDER, Dataset, find_dataset, load_search_data, load_test_data
+from bsconv_nas.data.caveats import caveats
+from bsconv_nas.data.datasets import (
+    DATASETS,
+    FOLDER,
+    Dataset,
+    check_test_part,
+    find_dataset,
+    load_search_data,
+    load_test_data,
+)
 from bsconv_nas.data.images import ImageData, TestData
 from bsconv_nas.data.options import LoadOptions
 
@@ -15,6 +24,8 @@ __all__ = [
     "ImageData",
     "LoadOptions",
     "TestData",
+    "caveats",
+    "check_test_part",
     "find_dataset",
     "load_search_data",
     "load_test_data",

@@ -8,7 +8,7 @@ from pathlib import Path
 from bsconv_nas.data.cifar import load_cifar, load_cifar_test
 from bsconv_nas.data.digits import load_digits, load_digits_test
 from bsconv_nas.data.dogs import IMAGE_SIZE, load_dogs, load_dogs_test
-from bsconv_nas.data.folder import load_folder, load_folder_test
+from bsconv_nas.data.folder import check_folder_test, load_folder, load_folder_test
 from bsconv_nas.data.images import ImageData, TestData
 from bsconv_nas.data.naming import printable
 from bsconv_nas.data.options import LoadOptions, Progress
@@ -28,6 +28,7 @@ class Dataset:
         epochs: of a brief training, unless the user says otherwise.
         image_size: native side in pixels; None: chosen from the images.
         flip: whether a mirrored image is still one of its class.
+        check_test: (source) -> nothing; raises DataError where names alone show that `load_test` cannot succeed.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dataset:
     epochs: int
     image_size: int | None
     flip: bool = True
+    check_test: Callable[[str], None] | None = None
 
 
 DATASETS: dict[str, Dataset] = {
@@ -45,7 +47,7 @@ DATASETS: dict[str, Dataset] = {
     "cifar100": Dataset("cifar100", "CIFAR-100", load_cifar, load_cifar_test, 8, 32),
     "dogs": Dataset("dogs", "Stanford Dogs", load_dogs, load_dogs_test, 8, IMAGE_SIZE),
 }
-FOLDER = Dataset("folder", "a folder of images", load_folder, load_folder_test, 8, None)
+FOLDER = Dataset("folder", "a folder of images", load_folder, load_folder_test, 8, None, check_test=check_folder_test)
 DEFAULT = "digits"
 
 
@@ -125,3 +127,14 @@ def load_test_data(
     """
     options = LoadOptions(image_size, cache_dir, download, data_dir, skip_bad_images, progress)
     return find_dataset(source).load_test(source or DEFAULT, options)
+
+
+def check_test_part(source: str | None) -> None:
+    """Check what can be known of a test part by names alone, before time is spent on a training that is to end there.
+
+    Raises:
+        DataError: unknown source; a test folder without class folders, or with one that is not trained.
+    """
+    dataset = find_dataset(source)
+    if dataset.check_test is not None:
+        dataset.check_test(source or DEFAULT)

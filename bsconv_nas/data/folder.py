@@ -54,6 +54,17 @@ def load_folder_test(source: str, options: LoadOptions) -> TestData:
     return rows.test_data(folder.class_names)
 
 
+def check_folder_test(source: str) -> None:
+    """Check the names of the class folders of a test folder; nothing inside them is looked at.
+
+    Raises:
+        DataError: it has none, or one that the train part lacks.
+    """
+    folder = _Folder.open(source)
+    if folder.layout.test is not None:
+        folder.class_folders(folder.layout.test)
+
+
 @dataclass(frozen=True, slots=True)
 class _Folder:
     """A folder of images; `classes` are the names of its class folders."""
@@ -92,20 +103,30 @@ class _Folder:
 
     def files(self, part: str, *, all_classes: bool = True) -> list[ImageFile]:
         """Images of a part that has the class folders of the train part, or some of them."""
-        names = visible_folders(self.layout.root / part)
-        labels = _numbered(self.classes)
-        unknown = [name for name in names if name not in labels]
-        if unknown:
-            raise DataError(
-                f"class folder {listed(unknown)} in {part!r} of {self.name!r} is not in {self.layout.train!r}; "
-                "use the same class folders in all parts"
-            )
+        names = self.class_folders(part)
         missing = [name for name in self.classes if name not in names]
         if missing and all_classes:
             raise DataError(f"{part!r} of {self.name!r} lacks class folder {listed(missing)}; add it with its images")
         if missing:
             _log.warning("%r of %r has no images of class %s", part, self.name, listed(missing))
+        labels = _numbered(self.classes)
         return list_images(self.layout.root, part, {name: labels[name] for name in names})
+
+    def class_folders(self, part: str) -> list[str]:
+        """Names of the class folders of a part: at least one, and each of them in the train part."""
+        names = visible_folders(self.layout.root / part)
+        if not names:
+            raise DataError(
+                f"{part!r} of {self.name!r} has no class folders, which say what images show; add "
+                f"{part}/<class>/*.jpg, or move {part!r} elsewhere: a share of {self.layout.train!r} takes its place"
+            )
+        unknown = [name for name in names if name not in self.classes]
+        if unknown:
+            raise DataError(
+                f"class folder {listed(unknown)} in {part!r} of {self.name!r} is not in {self.layout.train!r}; "
+                "use the same class folders in all parts"
+            )
+        return names
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,22 @@ def test_truncated_images_are_refused_or_skipped(call: Callable[..., Called], tm
     assert "1 unreadable images were left out" in done.stderr
 
 
+def test_a_test_part_that_cannot_be_used_is_known_before_anything_is_trained(
+    call: Callable[..., Called], tmp_path: Path
+) -> None:
+    images(tmp_path / "data" / "train", {"cat": 12, "dog": 12})
+    images(tmp_path / "data" / "test", {"cat": 2, "cow": 2})
+    words = "class folder cow in 'test'"
+    arguments = ("--data", tmp_path / "data", "--dir", tmp_path / "studies")
+    done = call("search", *TINY, *arguments, "--study", "s")
+    assert done.returncode == 0, done.stderr
+    assert "Warning   the final test will not be possible: " + words in done.stderr
+    assert_refused(call("finalize", "s", "--dir", tmp_path / "studies"), words)
+    assert not (tmp_path / "studies" / "s" / "final").exists()
+    assert_refused(call("train", "cifar_resnet20_bsconvu", *arguments, "--to", tmp_path / "run"), words)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

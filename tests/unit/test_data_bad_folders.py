@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bsconv_nas.data import load_search_data, load_test_data
+from bsconv_nas.data import check_test_part, load_search_data, load_test_data
 from bsconv_nas.errors import DataError
-from tests.unit.data_helpers import make_folder, rows, save_class
+from tests.unit.data_helpers import make_folder, rows, save_class, save_image
 
 
 @pytest.fixture
@@ -53,6 +53,35 @@ def test_skipping_too_many_is_refused_with_both_reasons(root: Path, cache: Path)
         (root / "train" / "cat" / f"{number:03d}.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"class 'cat' has 1; at least 2 are needed.*2 of 6 images cannot be read"):
         load_search_data(str(root), cache_dir=cache, skip_bad_images=True)
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_a_test_part_without_classes_is_known_before_its_images_are_read(root: Path, cache: Path, part: str):
+    make_folder(root, ("train", part))
+    check_test_part(str(root))
+    for name in ("cat", "dog"):
+        (root / part / name).rename(root / f"{part}-{name}")
+    save_image(root / part / "000.png")
+    for check in (check_test_part, lambda source: load_test_data(source, cache_dir=cache)):
+        with pytest.raises(DataError, match=rf"'{part}' of .* has no class folders.*move '{part}' elsewhere"):
+            check(str(root))
+
+
+def test_a_test_class_that_is_not_trained_is_known_before_its_images_are_read(root: Path):
+    make_folder(root)
+    (root / "test" / "cat" / "000.png").write_bytes(b"bad")  # is not looked at
+    check_test_part(str(root))
+    (root / "test" / "horse").mkdir()
+    with pytest.raises(DataError, match=r"class folder horse in 'test' .* is not in 'train'"):
+        check_test_part(str(root))
+
+
+def test_where_the_test_part_is_split_off_its_classes_are_those_of_the_folder(root: Path):
+    make_folder(root, (".",))
+    check_test_part(str(root))
+    check_test_part("digits")
+    with pytest.raises(DataError, match="does not exist"):
+        check_test_part(f"{root}/missing")
 
 
 def test_a_validation_folder_must_have_all_classes(root: Path, cache: Path):
