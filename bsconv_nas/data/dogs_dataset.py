@@ -3,15 +3,18 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchvision.datasets import VisionDataset
 from torchvision.datasets.folder import default_loader
 
 from bsconv_nas.data.dogs_files import dog_files
 
+# Where the oldest torchvision runs, the class takes no types.
+_VisionDataset = VisionDataset[tuple[Any, Any]] if TYPE_CHECKING else VisionDataset
 
-class StanfordDogs(VisionDataset[tuple[Any, Any]]):
+
+class StanfordDogs(_VisionDataset):
     """Pairs of an image and the label of its breed, 12 000 for training or 8 580 for testing.
 
     Args:
