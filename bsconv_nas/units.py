@@ -48,6 +48,15 @@ def parse_milliseconds(text: str, what: str) -> float:
     return value
 
 
+def counted(number: float, noun: str) -> str:
+    """A number of things whose plural ends in s.
+
+    >>> counted(1, "worker"), counted(0.5, "GPU")
+    ('1 worker', '0.5 GPUs')
+    """
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
 def format_amount(value: float) -> str:
     """Write an amount with three significant digits and a suffix: 300 000 000 becomes `300M`.
 

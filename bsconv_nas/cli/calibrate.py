@@ -24,7 +24,7 @@ from bsconv_nas.cli.search_options import (
     TrialsOption,
     WorkersOption,
 )
-from bsconv_nas.units import format_amount, format_duration, parse_amount
+from bsconv_nas.units import counted, format_amount, format_duration, parse_amount
 
 _SEARCH_SECONDS = 0.5  # of measuring each of two networks before a search
 
@@ -74,7 +74,7 @@ def calibrate(
         return
     out.print(_table(rows))
     out.print(
-        f"{settings.trials} trials of {plan.recipe.epochs} epochs, {at_a_time} at a time: about "
+        f"{counted(settings.trials, 'trial')} of {counted(plan.recipe.epochs, 'epoch')}, {at_a_time} at a time: about "
         f"{format_duration(total)} (precision {plan.recipe.precision}).",
         highlight=False,
     )
@@ -100,7 +100,8 @@ def cost_line(plan: Any, earlier: Sequence[float]) -> str | None:
         middle = found.middle
         spread = f" (small {format_duration(found.small)}, large {format_duration(found.large)})"
     total = middle * -(-left // at_a_time)
-    return f"about {format_duration(total)}: {left} trials of {format_duration(middle)}{spread}, {at_a_time} at a time"
+    trials = f"{counted(left, 'trial')} of {format_duration(middle)}{spread}"
+    return f"about {format_duration(total)}: {trials}, {at_a_time} at a time"
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:

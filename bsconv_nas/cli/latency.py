@@ -13,7 +13,7 @@ from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, err, ou
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
-from bsconv_nas.units import format_amount
+from bsconv_nas.units import counted, format_amount
 
 
 def latency(
@@ -42,7 +42,7 @@ def latency(
     else:
         rows, runners = _front(load_study(what, directory, storage), setting, runner)
     found = _measured(runners, seconds, show=not as_json)
-    device = f"{processor()}, {threads} thread(s), batch {batch}, {backend}"
+    device = f"{processor()}, {counted(threads, 'thread')}, batch {batch}, {backend}"
     if as_json:
         measured = [{**row, **asdict(time)} for row, time in zip(rows, found, strict=True)]
         print_json({"device": device, "batch": batch, "threads": threads, "backend": backend, "rows": measured})

@@ -24,7 +24,7 @@ from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
 from bsconv_nas.study.storage import has_password
 from bsconv_nas.train.recipe import Recipe
-from bsconv_nas.units import format_amount, format_duration
+from bsconv_nas.units import counted, format_amount, format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +165,15 @@ def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
     data, machine = plan.data, plan.resources
     height, width = data.image_size
     count = len(data.train_images) + len(data.val_images)
-    where = "in this process" if machine.workers == 0 else f"{machine.workers or 'all'} worker(s)"
-    device = f"{machine.gpus_per_trial:g} GPU(s)" if machine.gpus_per_trial else f"{machine.cpus_per_trial:g} core(s)"
+    gpus = machine.gpus_per_trial
+    device = counted(gpus, "GPU") if gpus else counted(machine.cpus_per_trial, "core")
     progress = f"continuing, {done} of {plan.settings.trials} trials done" if done else "new"
     lines = [
         f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
         f"{height}x{width}, {data.num_classes} classes",
         f"Space     {space_facts(plan.space, plan.limits)}",
-        f"Training  {plan.recipe.epochs} epochs{_shares(plan.recipe)}, batch {plan.recipe.batch_size}, "
-        f"{plan.recipe.precision}; "
-        f"{where}, {device} each; sampler {plan.sampler}",
+        f"Training  {counted(plan.recipe.epochs, 'epoch')}{_shares(plan.recipe)}, batch {plan.recipe.batch_size}, "
+        f"{plan.recipe.precision}; {_workers(machine.workers)}, {device} each; sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
     ]
     if plan.space.latency is not None:
@@ -193,6 +192,12 @@ def _warnings(plan: Plan) -> list[str]:
     except DataError as error:  # a search needs no test part
         found.append(f"the final test will not be possible: {error}")
     return found + caveats(plan.data)
+
+
+def _workers(count: int | None) -> str:
+    if count == 0:
+        return "in this process"
+    return "all workers" if count is None else counted(count, "worker")
 
 
 def _latency_line(table: LatencyTable) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.units import did_you_mean, format_amount, format_duration, parse_amount, parse_duration
+from bsconv_nas.units import counted, did_you_mean, format_amount, format_duration, parse_amount, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,11 @@ def test_durations_are_written_in_two_units(seconds: float, text: str) -> None:
 @given(st.floats(1, 3e7))
 def test_a_written_duration_reads_back_within_three_percent(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.05 if seconds < 10 else 0.03)
+
+
+@pytest.mark.parametrize(("number", "text"), [(1, "1 core"), (2, "2 cores"), (0, "0 cores"), (0.25, "0.25 cores")])
+def test_one_thing_is_singular(number: float, text: str) -> None:
+    assert counted(number, "core") == text
 
 
 def test_the_nearest_name_is_suggested() -> None:
