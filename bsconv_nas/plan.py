@@ -19,7 +19,7 @@ from bsconv_nas.study.settings import SearchSettings
 from bsconv_nas.toml_files import check_toml
 from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.precision import fastest_precision
-from bsconv_nas.train.recipe import Recipe, default_recipe
+from bsconv_nas.train.recipe import Recipe, default_recipe, usual_small_first
 from bsconv_nas.units import format_amount, parse_duration
 
 
@@ -178,8 +178,8 @@ def _recipe(settings: SearchSettings, data: ImageData, device: str) -> Recipe:
     epochs = settings.epochs or dataset.epochs
     count, side = len(data.train_images), min(data.image_size)
     precision = settings.precision or fastest_precision(device)
-    share, small = settings.train_fraction, settings.small_first
-    return default_recipe(count, side, dataset.flip, epochs, share, precision, small)
+    small = usual_small_first(side, device) if settings.small_first is None else settings.small_first
+    return default_recipe(count, side, dataset.flip, epochs, settings.train_fraction, precision, small)
 
 
 def _epoch_timeout(settings: SearchSettings) -> float | None:

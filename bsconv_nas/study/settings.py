@@ -32,7 +32,7 @@ class SearchSettings(TomlModel):
     time: str | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     train_fraction: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
-    small_first: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.0
+    small_first: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
     precision: Literal["float32", "bfloat16"] | None = None
     workers: Annotated[int, Field(ge=0, le=4096)] | None = None
     cpus_per_trial: Annotated[float, Field(gt=0, strict=False)] = 1

@@ -74,7 +74,7 @@ def test_shows_the_front_that_python_finds(watched: Watch, studies: Path) -> Non
         page = watch.open(server.link)
         assert f"{100 * (front[-1].top1 or 0):.2f} %" in text(page, "#numbers")
         facts = text(page, "#study-facts")
-        assert "5 epochs of 10 % of 45.0k images, the first 50 % on smaller images" in facts, facts
+        assert "5 epochs of 10 % of 45.0k images, the first 2 on smaller images" in facts, facts
         assert text(page, '[data-group="front"] .count') == str(len(front))
         assert text(page, '[data-group="failed"] .count') == "3"
         page.locator("#filter").fill("front")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas.train.recipe import Recipe, default_recipe
+from bsconv_nas.train.recipe import Recipe, default_recipe, usual_small_first
 
 
 @given(st.integers(1, 400), st.floats(0, 0.9), st.floats(0.01, 2))
@@ -60,3 +60,19 @@ def test_whole_images_have_the_identity_of_before_there_were_smaller_ones() -> N
     assert "small" not in Recipe().identity
     assert "small" not in Recipe(small_scale=0.5).identity
     assert len({Recipe().identity, *(Recipe(small_first=0.5, small_scale=s).identity for s in (0.5, 0.75))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "device", "share"),
+    [
+        (8, "cpu", 0),
+        (31, "cpu", 0),
+        (32, "cpu", 0.5),
+        (64, "cpu", 0.5),
+        (65, "cpu", 0),
+        (224, "cpu", 0),
+        (32, "cuda", 0),
+    ],
+)
+def test_smaller_images_come_first_where_that_was_measured(size: int, device: str, share: float) -> None:
+    assert usual_small_first(size, device) == share

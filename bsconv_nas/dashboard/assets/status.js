@@ -23,7 +23,8 @@ export function statusPanel(app) {
 function facts({ facts: { data, image_size: size, classes, training, sampler, space, train_images: images }, budget }) {
   const perCent = (share) => `${+(100 * share).toPrecision(3)} %`;
   const share = training.train_fraction && training.train_fraction < 1 ? ` of ${perCent(training.train_fraction)} of ${amount(images)} images` : "";
-  const small = training.small_first ? `, the first ${perCent(training.small_first)} on smaller images` : "";
+  const first = Math.floor((training.small_first ?? 0) * training.epochs);
+  const small = first ? `, the first ${first} on smaller images` : "";
   return [
     data && `${data}${size ? `, ${size.join("×")} px` : ""}${classes ? `, ${classes} classes` : ""}`,
     budget !== null && `at most ${amount(budget)} MACs`,
