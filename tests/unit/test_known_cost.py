@@ -1,5 +1,6 @@
 """The known-cost sampler: its promises in every kind of space, and what trials of each state tell it."""
 
+import inspect
 import itertools
 import json
 import math
@@ -363,8 +364,8 @@ def test_a_study_of_other_objectives_is_refused() -> None:
 
 
 def test_the_example_of_the_docstring_runs() -> None:
-    text = KnownCostSampler.__doc__ or ""
-    example = text.split("second:\n\n")[1].split("\n\n    Early-stopped")[0]
+    text = inspect.getdoc(KnownCostSampler) or ""
+    example = text.split("second:\n\n")[1].split("\n\nEarly-stopped")[0]
     names: dict[str, object] = {}
     exec(textwrap.dedent(example), names)
     study = names["study"]
