@@ -47,13 +47,10 @@ def _show_arch(title: str, arch: ArchSpec, as_json: bool) -> None:
 
 
 def _show_named(name: str, classes: int | None, image_size: int | None, as_json: bool) -> None:
-    import torch
-
     from bsconv_nas.models.named import build_named
     from bsconv_nas.profile import ModelProfiler
 
-    with torch.device("meta"):
-        model = build_named(name, classes)
+    model = build_named(name, classes, device="meta")
     usual = getattr(model, "in_size", (224, 224))
     height, width = (image_size, image_size) if image_size else usual
     found = ModelProfiler(model, (1, 3, height, width))
