@@ -71,7 +71,6 @@ def train(
     chosen = _recipe(recipe, {name: value for name, value in changes.items() if value is not None})
     target = find_target(network, directory=directory)
     options: dict[str, Any] = {"image_size": image_size, "download": download, "skip_bad_images": skip_bad_images}
-    check_test_part(data)
     images = load_search_data(data, **options)
     if recipe == "modern" and batch_size is None:
         chosen = chosen.for_data(len(images.train_images), min(images.image_size))
@@ -82,6 +81,7 @@ def train(
     training = FullTraining(target.name, model, images, chosen, seed, folder, default_device())
     result = finished_result(folder, training.key)
     if result is None:
+        check_test_part(data)
         _run(training, show=not as_json)
         result = training.finish(lambda: load_test_data(data, **options))
     if as_json:

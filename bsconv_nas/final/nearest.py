@@ -5,10 +5,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import NamedTuple
 
-import torch
-
 from bsconv_nas.errors import UsageError
-from bsconv_nas.models import get_model, model_costs
+from bsconv_nas.models import model_costs
+from bsconv_nas.models.named import build_named
 from bsconv_nas.profile import ModelProfiler
 from bsconv_nas.units import format_amount
 
@@ -106,7 +105,5 @@ def _nearest(
 @cache
 def reference_cost(name: str, image_size: tuple[int, int], num_classes: int) -> NamedCost:
     """Exact cost of a reference network for images and classes; nothing is computed."""
-    with torch.device("meta"):
-        network = get_model(name, num_classes)
-    profile = ModelProfiler(network, (1, 3, *image_size))
+    profile = ModelProfiler(build_named(name, num_classes, device="meta"), (1, 3, *image_size))
     return NamedCost(name, profile.total_macs, profile.total_parameter_count)

@@ -15,6 +15,7 @@ from torch import nn
 
 from bsconv_nas.errors import UsageError
 from bsconv_nas.nn.bsconv import Size
+from bsconv_nas.units import counted
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +178,7 @@ class ModuleReplacer:
                 logger.info("%s: %s -> %s%s", names, row.old_type, row.new_type, error)
         if self.verbosity >= 1:
             share = f" ({after / before:.1%})" if before else ""
-            altered = f"{len(self.report)} module{'' if len(self.report) == 1 else 's'}"
+            altered = counted(len(self.report), "module")
             logger.info("%s altered %s; parameters %s -> %s%s", type(self).__name__, altered, before, after, share)
 
 
