@@ -24,16 +24,16 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import kendalltau
 
 from benchmarks.tables.table import Table, table_space
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.limits import Limits
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.networks.traits import EXPECTED
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.known_cost import KnownCostSampler
 from bsconv_nas.samplers.model import Model
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import provenance
-from bsconv_nas.traits import EXPECTED
 
 SIZES = (4, 8, 20, 36)
 DRAWS = 16

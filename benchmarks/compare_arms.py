@@ -16,10 +16,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.pareto import CommonFront
 from bsconv_nas.study import TrialRecord
 from bsconv_nas.study.locate import load_study
-from bsconv_nas.units import format_amount
 
 TRAININGS = (10, 20, 30, 40, 60, 80)
 MINUTES = (20, 40, 60, 80, 100, 120)

@@ -29,12 +29,13 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.units import parse_amount
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.errors import UsageError
-from bsconv_nas.network import build
-from bsconv_nas.space import Genotype
-from bsconv_nas.space_file import find_space
+from bsconv_nas.nn.build import build
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.genes import Genotype
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import provenance
@@ -43,7 +44,6 @@ from bsconv_nas.train.loop import train
 from bsconv_nas.train.placement import TensorData, place
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import default_recipe
-from bsconv_nas.units import parse_amount
 
 HEADER = ("network", "fidelity", "macs", "val_top1", "cpu_seconds")
 Rows = Mapping[str, dict[str, str]]  # by network

@@ -13,9 +13,9 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.limits import Limits
-from bsconv_nas.space_file import find_space
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study
 from bsconv_nas.study.settings import SearchSettings, StudyFile
 from bsconv_nas.study.storage import open_storage, sqlite_url

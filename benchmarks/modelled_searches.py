@@ -22,12 +22,12 @@ import numpy as np
 
 from benchmarks.accuracy_traits import Trainings
 from bsconv_nas import search
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.networks.traits import EXPECTED
 from bsconv_nas.pareto import CostAxis, hypervolume
 from bsconv_nas.samplers.model import Model
-from bsconv_nas.space import Genotype
+from bsconv_nas.spaces.genes import Genotype
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.locate import load_study
-from bsconv_nas.traits import EXPECTED
 
 MARKS = (8, 12, 20, 36, 48)
 BUDGETS = (1e6, 3e6, 6e6)

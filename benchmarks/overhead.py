@@ -20,12 +20,12 @@ from pathlib import Path
 
 import bsconv_nas
 from bsconv_nas.api import make_executor
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.engine import Search
-from bsconv_nas.limits import Limits
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.search import Search
 from bsconv_nas.plan import load_data, make_plan
 from bsconv_nas.samplers import SAMPLERS, make_sampler
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.settings import SearchSettings, provenance
 from bsconv_nas.study.storage import open_storage, sqlite_url

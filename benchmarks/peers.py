@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 
 from benchmarks.tasks import Task
 from bsconv_nas.samplers import make_sampler
-from bsconv_nas.space import Genotype
+from bsconv_nas.spaces.genes import Genotype
 
 
 class Peer(Protocol):

@@ -20,12 +20,12 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.engine import Search
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.search import Search
 from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import SpaceSampler, make_sampler
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Front, Study
 from bsconv_nas.study.settings import provenance
 from bsconv_nas.study.storage import open_storage, sqlite_url

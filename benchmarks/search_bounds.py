@@ -19,10 +19,10 @@ from benchmarks.peers import PEERS
 from benchmarks.search_efficiency import median, reached
 from benchmarks.tables.table import EPOCHS, Table
 from benchmarks.tasks import TableTask
-from bsconv_nas.samplers.acquisition import Staircase, expected_improvement
+from bsconv_nas.samplers.acquisition import FrontSteps, expected_improvement
 from bsconv_nas.samplers.encoding import Encoder
 from bsconv_nas.samplers.gp import Floats, Kernel, fit
-from bsconv_nas.space import Genotype
+from bsconv_nas.spaces.genes import Genotype
 
 SHARES = (0.90, 0.95)
 _TRIALS = 120
@@ -59,8 +59,8 @@ def without_luck(task: TableTask) -> list[float]:
     shares: list[float] = []
     while len(trained) < len(networks):
         known = [accuracies[i] for i in trained]
-        stairs = Staircase.of(positions[trained].tolist(), [1 - top1 for top1 in known], 1 - task.front.floor, 1.0)
-        gains = expected_improvement(stairs, positions, means, deviations)
+        steps = FrontSteps.of(positions[trained].tolist(), [1 - top1 for top1 in known], 1 - task.front.floor, 1.0)
+        gains = expected_improvement(steps, positions, means, deviations)
         gains[trained] = -math.inf
         trained.append(int(np.argmax(gains)))
         costs = [task.space.cost(networks[i])["macs"] for i in trained]

@@ -24,11 +24,11 @@ import optuna
 import bsconv_nas
 from benchmarks.peers import PEERS, Peer
 from benchmarks.tasks import TableTask, Task, tasks
+from bsconv_nas.engine.early_stopping import EARLY_STOPPING
 from bsconv_nas.errors import SpaceExhaustedError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.samplers import SAMPLERS
-from bsconv_nas.scheduler import EARLY_STOPPING
-from bsconv_nas.space import Genotype
+from bsconv_nas.spaces.genes import Genotype
 from bsconv_nas.study.settings import provenance
 
 MARKS = (25, 50, 100, 200)

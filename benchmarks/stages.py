@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from bsconv_nas.models import get_model
 from bsconv_nas.nn.bsconv import orthonormal_loss
-from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.augment import as_input, crop_and_flip, draw_shifts
+from bsconv_nas.train.memory import keep_freed_memory
 from bsconv_nas.train.precision import forward_pass
 from bsconv_nas.train.recipe import Precision
 

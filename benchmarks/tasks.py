@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
 from benchmarks.true_front import true_front
-from bsconv_nas.limits import Limits
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.pareto import CommonFront
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
 
 class Task(Protocol):

@@ -26,15 +26,15 @@ from torch import Tensor, nn
 
 from benchmarks.tables.make_table import IMAGE_SIZE
 from benchmarks.tables.table import Table, arch_of, table_space
-from bsconv_nas.arch import ArchSpec
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.data import load_search_data
-from bsconv_nas.limits import Limits
-from bsconv_nas.network import Network, build
+from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.nn.blocks import Block
+from bsconv_nas.nn.build import Network, build
 from bsconv_nas.pareto import CostAxis
 from bsconv_nas.samplers.encoding import Encoder
 from bsconv_nas.samplers.gp import Floats, Kernel, Posterior, fit
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.study.settings import provenance
 
 SIZES = (15, 20, 40, 80)

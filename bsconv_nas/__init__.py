@@ -11,33 +11,33 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bsconv_nas.api import search
-    from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-    from bsconv_nas.cost import Cost, cost_of
     from bsconv_nas.errors import BsconvNasError, BudgetError, UsageError
-    from bsconv_nas.network import build
-    from bsconv_nas.notebook import plot_front
-    from bsconv_nas.space import GeneSpace
+    from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+    from bsconv_nas.networks.cost import Cost, cost_of
+    from bsconv_nas.nn.build import build
+    from bsconv_nas.report.notebook import plot_front
+    from bsconv_nas.spaces.genes import GeneSpace
     from bsconv_nas.study import Study, TrialRecord, TrialState
     from bsconv_nas.study.locate import load_study
 
 _HOMES = {
-    "ArchSpec": "arch",
-    "BlockSpec": "arch",
+    "ArchSpec": "networks.arch",
+    "BlockSpec": "networks.arch",
     "BsconvNasError": "errors",
     "BudgetError": "errors",
-    "Cost": "cost",
-    "GeneSpace": "space",
-    "HeadSpec": "arch",
-    "LayerSpec": "arch",
-    "StemSpec": "arch",
+    "Cost": "networks.cost",
+    "GeneSpace": "spaces.genes",
+    "HeadSpec": "networks.arch",
+    "LayerSpec": "networks.arch",
+    "StemSpec": "networks.arch",
     "Study": "study",
     "TrialRecord": "study",
     "TrialState": "study",
     "UsageError": "errors",
-    "build": "network",
-    "cost_of": "cost",
+    "build": "nn.build",
+    "cost_of": "networks.cost",
     "load_study": "study.locate",
-    "plot_front": "notebook",
+    "plot_front": "report.notebook",
     "search": "api",
 }
 

@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.engine import Executor, Observer, Search
+from bsconv_nas.base.limits import Limits, parse_bound
+from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
+from bsconv_nas.engine.interrupt import interruptible
+from bsconv_nas.engine.search import Executor, Observer, Search
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
-from bsconv_nas.interrupt import interruptible
-from bsconv_nas.latency_table import FILE
-from bsconv_nas.limits import Limits, parse_bound
+from bsconv_nas.networks.latency_table import FILE
 from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
 from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.samplers.warm_start import earlier_results
-from bsconv_nas.scheduler import StoppingRule, find_early_stopping
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study
 from bsconv_nas.study.backup import check_storage
 from bsconv_nas.study.database_lease import storage_lease

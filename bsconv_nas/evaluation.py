@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.errors import TrainingError
-from bsconv_nas.space import Genotype
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.spaces.genes import Genotype
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.toml_files import check_toml
+from bsconv_nas.base.units import format_amount, parse_duration
 from bsconv_nas.data import ImageData, find_dataset, load_search_data
+from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
 from bsconv_nas.errors import UsageError
-from bsconv_nas.latency_table import FILE, LATENCY
-from bsconv_nas.limits import Limits
+from bsconv_nas.networks.latency_table import FILE, LATENCY
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
-from bsconv_nas.scheduler import StoppingRule, find_early_stopping
-from bsconv_nas.space import GeneSpace
-from bsconv_nas.space_file import find_space, space_for_images
+from bsconv_nas.spaces.files import find_space, space_for_images
+from bsconv_nas.spaces.genes import GeneSpace
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.settings import SearchSettings
-from bsconv_nas.toml_files import check_toml
 from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import Recipe, default_recipe, usual_small_first
-from bsconv_nas.units import format_amount, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def with_latency(plan: Plan, folder: Path | None, progress: Callable[[int, int],
     """
     if LATENCY not in plan.limits.bounds:
         return plan
-    from bsconv_nas.measured_space import table_of
+    from bsconv_nas.latency.calibrate import table_of
 
     table = table_of(plan.space, plan.settings.latency_threads, folder and folder / FILE, progress)
     return replace(plan, space=plan.space.with_latency(table))

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.engine import Search
+from bsconv_nas.base.files import write_atomic
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.search import Search
 from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.files import write_atomic
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import SpaceSampler, make_sampler
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.storage import open_storage
 

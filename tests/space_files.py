@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bsconv_nas.space_file import SpaceFile
-from bsconv_nas.toml_files import check_toml
+from bsconv_nas.base.toml_files import check_toml
+from bsconv_nas.spaces.files import SpaceFile
 
 PACKAGED_SIZES = {"quick": (8, 8), "cifar": (32, 32), "mobile": (224, 224)}
 

@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.arch_checks import ACTIVATIONS
-from bsconv_nas.layer_types import LAYER_TYPES
-from bsconv_nas.limits import Limits
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.networks.arch_checks import ACTIVATIONS
+from bsconv_nas.networks.layer_types import LAYER_TYPES
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
 CHANNELS = st.one_of(st.sampled_from((1, 2, 3, 8, 16)), st.integers(1, 24))
 KERNELS = st.sampled_from((1, 3, 5, 7))

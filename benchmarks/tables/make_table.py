@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.tables.table import EPOCHS, FILE, HEADER, Row, Table, arch_of, table_space, unseen_top1
-from bsconv_nas.cost import cost_of
 from bsconv_nas.data import load_search_data, load_test_data
-from bsconv_nas.network import build
-from bsconv_nas.space import Genotype
+from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.nn.build import build
+from bsconv_nas.spaces.genes import Genotype
 from bsconv_nas.train.evaluator import set_input_statistics
 from bsconv_nas.train.loop import evaluate_top1, train
 from bsconv_nas.train.placement import TensorData, shared_tensor

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.cost import cost_of
-from bsconv_nas.space import Choice, GeneSpace, Genotype
-from bsconv_nas.space_file import find_space
-from bsconv_nas.traits import EXPECTED
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.networks.traits import EXPECTED
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.genes import Choice, GeneSpace, Genotype
+from bsconv_nas.spaces.networks import ArchSpace
 
 FILE = Path(__file__).with_name("cifar10-16px.csv")
 EPOCHS = 8

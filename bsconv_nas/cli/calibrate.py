@@ -1,6 +1,5 @@
-"""`bsconv-nas calibrate`, and the line about costs that `search` begins with."""
+"""`bsconv-nas calibrate`."""
 
-import statistics
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from bsconv_nas.base.units import counted, format_amount, format_duration, parse_amount
 from bsconv_nas.cli.console import JsonOption, out, print_json
 from bsconv_nas.cli.search import settings_of
 from bsconv_nas.cli.search_options import (
@@ -24,9 +24,6 @@ from bsconv_nas.cli.search_options import (
     TrialsOption,
     WorkersOption,
 )
-from bsconv_nas.units import counted, format_amount, format_duration, parse_amount
-
-_SEARCH_SECONDS = 0.5  # of measuring each of two networks before a search
 
 
 def calibrate(
@@ -50,23 +47,23 @@ def calibrate(
 
     One worker is measured, with nothing beside it: several on one machine slow each other a little.
     """
-    from bsconv_nas.bill import bill, measure
+    from bsconv_nas.cost_estimate import estimate_trials, measure_speed
     from bsconv_nas.plan import check_settings, load_data, make_plan
 
     limits = {"macs": parse_amount(flops, "--flops")} if flops else {}
     settings = settings_of({**context.params, "limits": limits})
     check_settings(settings)
     plan = make_plan(settings, load_data(settings))
-    small, large, middle_macs = measure(plan, seconds)
-    found = bill(plan, small, large, middle_macs)
+    small, large, middle_macs = measure_speed(plan, seconds)
+    estimate = estimate_trials(plan, small, large, middle_macs)
     at_a_time = max(1, plan.resources.workers or 1)
-    total = found.total(settings.trials, at_a_time)
+    total = estimate.total(settings.trials, at_a_time)
     rows = [
         {"network": name, "macs": int(macs), "images_per_s": rate, "trial_seconds": round(trial, 2)}
         for name, macs, rate, trial in (
-            ("small", small.macs, round(1 / small.seconds_per_image, 1), found.small),
-            ("middling", middle_macs, None, found.middle),
-            ("large", large.macs, round(1 / large.seconds_per_image, 1), found.large),
+            ("small", small.macs, round(1 / small.seconds_per_image, 1), estimate.small),
+            ("middling", middle_macs, None, estimate.middle),
+            ("large", large.macs, round(1 / large.seconds_per_image, 1), estimate.large),
         )
     ]
     if as_json:
@@ -78,30 +75,6 @@ def calibrate(
         f"{format_duration(total)} (precision {plan.recipe.precision}).",
         highlight=False,
     )
-
-
-def cost_line(plan: Any, earlier: Sequence[float]) -> str | None:
-    """What the trials to come will take, by the seconds of those before or by a short measurement.
-
-    None where there is nothing to do, or the trials would run on GPUs or on other machines.
-    """
-    from bsconv_nas.bill import bill, measure
-
-    left = plan.settings.trials - len(earlier)
-    here = plan.settings.ray_address is None and plan.resources.gpus_per_trial == 0
-    if left <= 0 or not (here or any(earlier)):
-        return None
-    at_a_time = max(1, plan.resources.workers or 1)
-    if any(earlier):
-        middle = statistics.mean(earlier)
-        spread = ""
-    else:
-        found = bill(plan, *measure(plan, _SEARCH_SECONDS))
-        middle = found.middle
-        spread = f" (small {format_duration(found.small)}, large {format_duration(found.large)})"
-    total = middle * -(-left // at_a_time)
-    trials = f"{counted(left, 'trial')} of {format_duration(middle)}{spread}"
-    return f"about {format_duration(total)}: {trials}, {at_a_time} at a time"
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:

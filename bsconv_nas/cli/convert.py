@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from bsconv_nas.base.files import write_atomic
 from bsconv_nas.cli.console import out
 from bsconv_nas.errors import UsageError
-from bsconv_nas.files import write_atomic
 
 
 def convert(
@@ -37,7 +37,7 @@ def convert(
 
     from bsconv_nas.models.named import build_named
     from bsconv_nas.nn import BSConvSReplacer, BSConvUReplacer
-    from bsconv_nas.profile import ModelProfiler
+    from bsconv_nas.nn.profile import ModelProfiler
     from bsconv_nas.train.checkpoint import load_weights
 
     replacer = (

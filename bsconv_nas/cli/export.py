@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bsconv_nas.cli.choose import chosen_trial
+from bsconv_nas.base.units import format_amount, parse_amount
 from bsconv_nas.cli.console import DirOption, StorageOption, err, out
-from bsconv_nas.cli.targets import is_reference
+from bsconv_nas.cli.targets import chosen_trial, is_reference
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
-from bsconv_nas.units import format_amount, parse_amount
 
 _RUNS = Path("runs")
 
@@ -50,9 +49,9 @@ def export(
     Takes the weights of the final training (see finalize) where there are, else those of the search. Always writes
     model.py, weights, arch.json, preprocess.json, MODEL_CARD.md and verify.py.
     """
+    from bsconv_nas.engine.interrupt import terminable
     from bsconv_nas.export.folder import check_target, export_network
     from bsconv_nas.export.formats import find_formats
-    from bsconv_nas.interrupt import terminable
 
     rows = find_formats(formats)
     check_target(to, force)

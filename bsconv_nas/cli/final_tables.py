@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from bsconv_nas.final import margins, results
-from bsconv_nas.final.row import Row
+from bsconv_nas.final.margins import Row
 
 _WIDE = 100  # columns from which the table has them all
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bsconv_nas.base.units import parse_amount
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, err, out, print_json
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.study.arms import random_arm
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
-from bsconv_nas.units import parse_amount
 
 
 def finalize(
@@ -119,8 +119,8 @@ def _check_arm(arm: Any, fingerprint: str) -> None:
 def _run(final: Any, settings: Any, show: bool) -> Any:
     from bsconv_nas.api import make_executor
     from bsconv_nas.data import load_test_data
+    from bsconv_nas.engine.interrupt import interruptible
     from bsconv_nas.final.queue import FinalQueue, FullEvaluator
-    from bsconv_nas.interrupt import interruptible
     from bsconv_nas.plan import resources
     from bsconv_nas.study.lease import Lease
 

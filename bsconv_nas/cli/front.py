@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from bsconv_nas.base.files import write_atomic
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, out, print_json
 from bsconv_nas.cli.tables import front_rows, front_table
-from bsconv_nas.files import write_atomic
 from bsconv_nas.study.locate import DEFAULT_DIR, find_folder, load_study
 
 
@@ -37,8 +37,8 @@ def front(
 
 def _write_plot(folder: Path, storage: str | None, plot: Path) -> None:
     from bsconv_nas.dashboard.source import StudySource
-    from bsconv_nas.figures import check_format, draw_front, front_data
-    from bsconv_nas.report import report_page
+    from bsconv_nas.report.figures import check_format, draw_front, front_data
+    from bsconv_nas.report.page import report_page
 
     check_format(plot, (".html",))
     source = StudySource(folder, storage)

@@ -9,11 +9,11 @@ from rich import box
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bsconv_nas.base.units import counted, format_amount
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, err, out, print_json
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
-from bsconv_nas.units import counted, format_amount
 
 
 def latency(
@@ -33,7 +33,7 @@ def latency(
 
     Networks are measured in turns, so that all see the same noise; normalisation is folded as in exports.
     """
-    from bsconv_nas.latency import Setting, folder_runner, runner
+    from bsconv_nas.latency.measure import Setting, folder_runner, runner
     from bsconv_nas.study.settings import processor
 
     setting = Setting(batch, threads, backend)
@@ -68,7 +68,7 @@ def _exported(folder: Path, setting: Any, runner: Any) -> tuple[list[dict[str, A
 
 
 def _front(study: Any, setting: Any, runner: Any) -> tuple[list[dict[str, Any]], list[Any]]:
-    from bsconv_nas.network import build
+    from bsconv_nas.nn.build import build
 
     rows: list[dict[str, Any]] = []
     runners: list[Any] = []
@@ -85,7 +85,7 @@ def _front(study: Any, setting: Any, runner: Any) -> tuple[list[dict[str, Any]],
 
 
 def _measured(runners: list[Any], seconds: float, show: bool) -> Any:
-    from bsconv_nas.latency import ROUNDS, measure
+    from bsconv_nas.latency.measure import ROUNDS, measure
 
     columns = (TextColumn("measuring"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not (show and err.is_terminal)) as bar:

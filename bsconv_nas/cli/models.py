@@ -6,9 +6,9 @@ import typer
 from rich import box
 from rich.table import Table
 
+from bsconv_nas.base.units import MACS_LABEL, format_amount, parse_amount
 from bsconv_nas.cli.console import JsonOption, out, print_json
 from bsconv_nas.cli.tables import percent
-from bsconv_nas.units import MACS_LABEL, format_amount, parse_amount
 
 
 def models(

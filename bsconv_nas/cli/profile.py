@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, out, print_json
 from bsconv_nas.cli.tables import cost_table
 from bsconv_nas.cli.targets import find_target
-from bsconv_nas.cost import cost_of
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.cost import cost_of
 from bsconv_nas.study.locate import DEFAULT_DIR
 
 NETWORK_HELP = (
@@ -48,7 +48,7 @@ def _show_arch(title: str, arch: ArchSpec, as_json: bool) -> None:
 
 def _show_named(name: str, classes: int | None, image_size: int | None, as_json: bool) -> None:
     from bsconv_nas.models.named import build_named
-    from bsconv_nas.profile import ModelProfiler
+    from bsconv_nas.nn.profile import ModelProfiler
 
     model = build_named(name, classes, device="meta")
     usual = getattr(model, "in_size", (224, 224))

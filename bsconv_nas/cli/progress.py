@@ -10,11 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.units import format_amount, format_duration
 from bsconv_nas.cli.tables import front_table, percent
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.limits import Limits
 from bsconv_nas.study import Front, TrialRecord, TrialState
-from bsconv_nas.units import format_amount, format_duration
 
 _FRONT_ROWS = 8
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from bsconv_nas.base.files import write_atomic
 from bsconv_nas.cli.console import DirOption, StorageOption, StudyArgument, out
 from bsconv_nas.errors import UsageError
-from bsconv_nas.files import write_atomic
 from bsconv_nas.study.locate import DEFAULT_DIR
 
 
@@ -24,7 +24,7 @@ def report(
 ) -> None:
     """Write the dashboard of a study as files that work from disk: page, figures, tables."""
     from bsconv_nas.dashboard.source import open_source
-    from bsconv_nas.report import report_page, write_report
+    from bsconv_nas.report.page import report_page, write_report
 
     if to is not None and single_file is not None:
         raise UsageError("--to and --single-file exclude each other; give one of them")

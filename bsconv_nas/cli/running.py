@@ -10,21 +10,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bsconv_nas.api import make_executor
 from bsconv_nas.api import search as run_api
-from bsconv_nas.cli.calibrate import cost_line
+from bsconv_nas.base.units import counted, format_amount, format_duration
 from bsconv_nas.cli.console import err, out
 from bsconv_nas.cli.progress import LiveView, PlainView, Tally
 from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
 from bsconv_nas.data import ImageData, caveats, check_test_part
 from bsconv_nas.errors import DataError, StudyError
-from bsconv_nas.latency_table import LatencyTable
+from bsconv_nas.networks.latency_table import LatencyTable
 from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder, with_latency
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
 from bsconv_nas.study.storage import has_password
 from bsconv_nas.train.recipe import Recipe
-from bsconv_nas.units import counted, format_amount, format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +177,8 @@ def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
     ]
     if plan.space.latency is not None:
         lines.append(f"Latency   {_latency_line(plan.space.latency)}")
+    from bsconv_nas.cost_estimate import cost_line
+
     cost = cost_line(plan, [record.seconds for record in earlier])
     if cost is not None:
         lines.append(f"Cost      {cost}")

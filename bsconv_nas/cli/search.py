@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bsconv_nas.base.limits import parse_bound
+from bsconv_nas.base.units import parse_amount
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, print_json
 from bsconv_nas.cli.search_options import (
     ConfigOption,
@@ -42,9 +44,7 @@ from bsconv_nas.cli.search_options import (
     WorkersOption,
 )
 from bsconv_nas.errors import UsageError
-from bsconv_nas.limits import parse_bound
 from bsconv_nas.study.locate import DEFAULT_DIR
-from bsconv_nas.units import parse_amount
 
 
 def search(
@@ -113,8 +113,8 @@ def settings_of(options: Mapping[str, Any], config: str | None = None) -> Any:
     Raises:
         UsageError: an unknown recipe, or a value that is not allowed.
     """
+    from bsconv_nas.base.toml_files import check_toml
     from bsconv_nas.study.settings import SearchSettings, find_recipe
-    from bsconv_nas.toml_files import check_toml
 
     base = find_recipe(config).model_dump(exclude_none=True) if config else {}
     fields = SearchSettings.model_fields

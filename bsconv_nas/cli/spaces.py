@@ -7,14 +7,14 @@ import typer
 from rich import box
 from rich.table import Table
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.units import format_amount, parse_amount
 from bsconv_nas.cli.console import JsonOption, out, print_json
 from bsconv_nas.errors import UsageError
-from bsconv_nas.limits import Limits
-from bsconv_nas.references import references_in
-from bsconv_nas.space import extreme
-from bsconv_nas.space_file import find_space, space_names
-from bsconv_nas.units import format_amount, parse_amount
+from bsconv_nas.spaces.files import find_space, space_names
+from bsconv_nas.spaces.genes import extreme
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.spaces.references import references_in
 
 _SAMPLES = 2_000
 

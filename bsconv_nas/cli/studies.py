@@ -9,14 +9,14 @@ import typer
 from rich import box
 from rich.table import Table
 
+from bsconv_nas.base.packaged import packaged_folder
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, out, print_json
 from bsconv_nas.cli.tables import percent, record_row
 from bsconv_nas.errors import BsconvNasError
-from bsconv_nas.recipes import recipe_folder
 from bsconv_nas.study.lease import is_searched
 from bsconv_nas.study.locate import DEFAULT_DIR, find_folder, last_change, load_study, study_folders
 from bsconv_nas.study.settings import read_study_file, recipe_names
-from bsconv_nas.units import format_amount
 
 app = typer.Typer(help="List studies and see how one stands.")
 
@@ -53,7 +53,7 @@ def list_studies(directory: DirOption = DEFAULT_DIR, as_json: JsonOption = False
 def recipes(as_json: JsonOption = False) -> None:
     """List the packaged settings for `search --config NAME`."""
     rows = [
-        {"recipe": name, "title": read_study_file(recipe_folder("studies") / name).title} for name in recipe_names()
+        {"recipe": name, "title": read_study_file(packaged_folder("studies") / name).title} for name in recipe_names()
     ]
     if as_json:
         print_json(rows)

@@ -6,11 +6,11 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.cost import Cost
-from bsconv_nas.latency_table import LATENCY
+from bsconv_nas.base.units import MACS_LABEL, format_amount
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.cost import Cost
+from bsconv_nas.networks.latency_table import LATENCY
 from bsconv_nas.study import Study, TrialRecord
-from bsconv_nas.units import MACS_LABEL, format_amount
 
 _BAR = 8
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.cli.choose import chosen_trial
+from bsconv_nas.base.files import read_limited
+from bsconv_nas.base.toml_files import load_toml
 from bsconv_nas.errors import ArchError, StudyError, UsageError
-from bsconv_nas.files import read_limited
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
-from bsconv_nas.toml_files import load_toml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +57,7 @@ def build_target(target: Target, num_classes: int, image_size: tuple[int, int], 
         UsageError: an architecture made for other images or classes, or an unknown torchvision name.
     """
     if target.arch is not None:
-        from bsconv_nas.network import build
+        from bsconv_nas.nn.build import build
 
         if (target.arch.num_classes, target.arch.image_size) != (num_classes, image_size):
             height, width = target.arch.image_size
@@ -106,3 +106,21 @@ def is_reference(text: str) -> bool:
             raise
         return False
     return True
+
+
+def chosen_trial(study: Study, number: int | None) -> TrialRecord:
+    """The trial with that number; the most accurate one within the limits for None.
+
+    Raises:
+        StudyError: no such trial, or none is complete.
+    """
+    if number is None:
+        best = study.best()
+        if best is None:
+            raise StudyError(f"study {study.name!r} has no complete trial yet; run its search again")
+        return best
+    for record in study.all_records:
+        if record.number == number:
+            return record
+    count = len(study.all_records)
+    raise StudyError(f"study {study.name!r} has no trial {number}; it has trials 0 to {count - 1}")

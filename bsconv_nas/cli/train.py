@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from bsconv_nas.base.text import did_you_mean
+from bsconv_nas.base.units import format_duration
 from bsconv_nas.cli.console import DirOption, JsonOption, err, out, print_json
 from bsconv_nas.cli.profile import NETWORK_HELP
 from bsconv_nas.cli.search_options import (
@@ -20,7 +22,6 @@ from bsconv_nas.cli.tables import percent
 from bsconv_nas.cli.targets import build_target, find_target
 from bsconv_nas.errors import UsageError
 from bsconv_nas.study.locate import DEFAULT_DIR
-from bsconv_nas.units import did_you_mean, format_duration
 
 
 def train(
@@ -91,7 +92,7 @@ def train(
 
 
 def _recipe(name: str, changes: dict[str, Any]) -> Any:
-    from bsconv_nas.toml_files import check_toml
+    from bsconv_nas.base.toml_files import check_toml
     from bsconv_nas.train.full import default_device
     from bsconv_nas.train.precision import fastest_precision
     from bsconv_nas.train.recipe import FULL_RECIPES, Recipe

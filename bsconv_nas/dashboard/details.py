@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from bsconv_nas.arch import ArchSpec, LayerSpec
-from bsconv_nas.cost import cost_of
 from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.errors import StudyError
+from bsconv_nas.networks.arch import ArchSpec, LayerSpec
+from bsconv_nas.networks.cost import cost_of
 
 
 def trial_details(source: StudySource, number: int) -> dict[str, Any]:

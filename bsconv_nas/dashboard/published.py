@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bsconv_nas.published import published_results
+from bsconv_nas.models.published import published_results
 
 _CIFAR10 = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 _FAMILIES = {

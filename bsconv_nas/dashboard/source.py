@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from bsconv_nas.dashboard.published import published_curves
 from bsconv_nas.errors import StudyError
-from bsconv_nas.references import reference_names
+from bsconv_nas.spaces.references import reference_names
 from bsconv_nas.study.importance import MOST_TRIALS, importances_apart
 from bsconv_nas.study.lease import searched_since
 from bsconv_nas.study.locate import find_folder

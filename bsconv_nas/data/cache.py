@@ -19,9 +19,9 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from bsconv_nas.base.files import canonical_json, write_atomic
 from bsconv_nas.data.images import Images
 from bsconv_nas.errors import StorageError
-from bsconv_nas.files import canonical_json, write_atomic
 
 # Raise when decoding, splitting or the files themselves change: old entries are then not found.
 FORMAT_VERSION = 1

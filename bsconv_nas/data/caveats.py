@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from bsconv_nas.base.text import printable
 from bsconv_nas.data.images import ImageData
-from bsconv_nas.data.naming import printable
-from bsconv_nas.intervals import binomial_interval
+from bsconv_nas.statistics.intervals import binomial_interval
 
 _FEW = 200  # held-out images; with so many an accuracy of 80 % is one of 74 to 85 %
 _COMMON = 0.75  # share of one class that needs a word even where there are two

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsconv_nas.base.text import did_you_mean, printable
 from bsconv_nas.data.cifar import load_cifar, load_cifar_test
 from bsconv_nas.data.digits import load_digits, load_digits_test
 from bsconv_nas.data.dogs import IMAGE_SIZE, load_dogs, load_dogs_test
 from bsconv_nas.data.folder import check_folder_test, load_folder, load_folder_test
 from bsconv_nas.data.images import ImageData, TestData
-from bsconv_nas.data.naming import printable
 from bsconv_nas.data.options import LoadOptions, Progress
 from bsconv_nas.errors import DataError
-from bsconv_nas.units import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

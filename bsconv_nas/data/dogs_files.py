@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bsconv_nas.base.text import listed
 from bsconv_nas.data.fetch import Remote, fetch, sole_writer
 from bsconv_nas.data.listing import ImageFile, image_file
-from bsconv_nas.data.naming import listed
 from bsconv_nas.data.unpack import unpack
 from bsconv_nas.errors import DataError
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsconv_nas.base.text import listed, printable
 from bsconv_nas.data.image_size import choose_image_size
 from bsconv_nas.data.images import ImageData, TestData
 from bsconv_nas.data.layout import Layout, find_layout
 from bsconv_nas.data.listing import ImageFile, labels_of, list_images, visible_folders
-from bsconv_nas.data.naming import listed, printable
 from bsconv_nas.data.options import LoadOptions
 from bsconv_nas.data.plans import HoldOut, divided, whole_test_part
 from bsconv_nas.data.rows import Plan, load_rows

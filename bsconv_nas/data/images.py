@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bsconv_nas.files import canonical_json
+from bsconv_nas.base.files import canonical_json
 
 _CHUNK_BYTES = 16 * 2**20
 # Enough for four digits of a mean; an exact pass over 1.3 million images would cost every worker a minute.

@@ -14,8 +14,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsconv_nas.base.text import listed
 from bsconv_nas.data.listing import visible_folders
-from bsconv_nas.data.naming import listed
 from bsconv_nas.errors import DataError
 
 _PARTS = {"train": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}

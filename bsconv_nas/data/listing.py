@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bsconv_nas.base.text import listed, printable
 from bsconv_nas.data.decode import SUFFIXES
 from bsconv_nas.data.images import Labels
-from bsconv_nas.data.naming import listed, printable
 from bsconv_nas.errors import DataError
 
 _Inode = tuple[int, int]

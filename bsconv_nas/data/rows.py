@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bsconv_nas.base.text import listed
 from bsconv_nas.data.cache import ArrayFile, CacheEntry, cache_key, read_entry
 from bsconv_nas.data.decode_all import batch_rows, decode_all
 from bsconv_nas.data.images import ImageData, Images, TestData, image_data
 from bsconv_nas.data.listing import ImageFile, labels_of
-from bsconv_nas.data.naming import listed
 from bsconv_nas.data.options import LoadOptions
 from bsconv_nas.errors import DataError
 

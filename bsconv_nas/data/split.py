@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bsconv_nas.base.text import listed
 from bsconv_nas.data.images import Labels
-from bsconv_nas.data.naming import listed
 from bsconv_nas.errors import DataError
 
 TEST_SHARE = 0.2

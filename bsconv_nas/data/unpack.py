@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bsconv_nas.data.naming import listed, printable
+from bsconv_nas.base.text import listed, printable
 from bsconv_nas.errors import DataError
 
 # Python 3.11.0 to 3.11.3 have no filters; `_plain_members` allows nothing that they would refuse.

@@ -1,6 +1,6 @@
 """The executor without workers: jobs run one after another in this process."""
 
-from bsconv_nas.engine import JobQueue, Verdict
+from bsconv_nas.engine.search import JobQueue, Verdict
 from bsconv_nas.evaluation import Evaluator, Job
 from bsconv_nas.executors.running import JobError, run_job
 

@@ -1,6 +1,6 @@
 """The executor on Ray Tune: one worker process per running trial, on this machine or a cluster.
 
-Tune schedules, restarts and reuses workers. Every decision is the search's: `Bridge` hands its jobs out as
+Tune schedules, restarts and reuses workers. Every decision is the search's: `TuneAdapter` hands its jobs out as
 suggestions and takes results back, so Optuna's storage stays the one truth and nothing of Tune's needs to be restored.
 """
 
@@ -13,22 +13,21 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
-from bsconv_nas.engine import JobQueue, Verdict
+from bsconv_nas.engine.search import JobQueue, Verdict
 from bsconv_nas.errors import DeviceError, StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
-from bsconv_nas.executors.bridge import Bridge
-from bsconv_nas.executors.deaths import die, pause_before, watched
 from bsconv_nas.executors.running import JobError, run_job
+from bsconv_nas.executors.tune_adapter import TuneAdapter
+from bsconv_nas.executors.worker_failures import end_worker, pause_before, ray_message, watched
 
 # Ray reads these when it is imported or started: no usage reports, no result files beside ours, little output.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # Its paragraphs on standard output about each death: `Bridge` says in a line what became of the trial.
+    # Its paragraphs on standard output about each death: `TuneAdapter` says in a line what became of the trial.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "worker died or was killed|Raylet is terminated|node running low|marked dead",
     "RAY_worker_niceness": "0",  # at Ray's 15 workers starve beside whatever else runs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -94,11 +93,11 @@ class RayExecutor:
                 self._start_ray()
         try:
             self._check_resources()
-            bridge = Bridge(search, self.max_retries)
-            with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch, _known_deaths():
-                self._tuner(bridge, evaluator, scratch).fit()
-            if bridge.error is not None:
-                raise bridge.error
+            adapter = TuneAdapter(search, self.max_retries)
+            with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch, _known_worker_failures():
+                self._tuner(adapter, evaluator, scratch).fit()
+            if adapter.error is not None:
+                raise adapter.error
         finally:
             if started_here:
                 ray.shutdown()
@@ -134,13 +133,13 @@ class RayExecutor:
         available = ray.cluster_resources()
         return max(1, min(int(available.get(n.upper(), 0) // wanted) for n, wanted in self.resources.items() if wanted))
 
-    def _tuner(self, bridge: "Bridge", evaluator: Evaluator, scratch: str) -> tune.Tuner:
+    def _tuner(self, adapter: "TuneAdapter", evaluator: Evaluator, scratch: str) -> tune.Tuner:
         trainable = tune.with_resources(tune.with_parameters(_JobTrainable, evaluator=evaluator), self.resources)
         return tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=_JobSearcher(bridge),
-                scheduler=_JobScheduler(bridge),
+                search_alg=_JobSearcher(adapter),
+                scheduler=_JobScheduler(adapter),
                 num_samples=-1,
                 reuse_actors=True,
                 max_concurrent_trials=self.workers or self._room(),
@@ -149,7 +148,7 @@ class RayExecutor:
                 name="search",
                 storage_path=scratch,
                 verbose=0,
-                stop=_SuspendStopper(bridge),
+                stop=_SuspendStopper(adapter),
                 failure_config=tune.FailureConfig(max_failures=self.max_retries),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
@@ -168,7 +167,7 @@ def _own_sigterm() -> Generator[None]:
 
 
 @contextmanager
-def _known_deaths() -> Generator[None]:
+def _known_worker_failures() -> Generator[None]:
     """Within the block, Tune takes a worker that Ray's memory monitor killed for one that died.
 
     By itself it ends the whole run with "Caught unexpected exception" (Ray 2.60): of what may become of a worker it
@@ -192,63 +191,54 @@ def _known_deaths() -> Generator[None]:
 class _JobSearcher(Searcher):
     """Hands out the search's jobs."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, adapter: TuneAdapter) -> None:
         super().__init__()
-        self._bridge = bridge
+        self._adapter = adapter
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        found = self._bridge.next_job(trial_id)
+        found = self._adapter.next_job(trial_id)
         if found is not None:
-            job, deaths = found
-            return {"job": job, "deaths_before": deaths, "attempt": deaths}
+            job, failures = found
+            return {"job": job, "failures_before": failures, "attempt": failures}
         # Not finished while a trial runs: should its worker die, the job may have to be handed out once more.
-        return cast(Any, Searcher.FINISHED) if self._bridge.done else None
+        return cast(Any, Searcher.FINISHED) if self._adapter.done else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
-            self._bridge.gave_up(trial_id)
+            self._adapter.gave_up(trial_id)
 
 
 class _JobScheduler(FIFOScheduler):
     """Asks the search after every epoch."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, adapter: TuneAdapter) -> None:
         super().__init__()
-        self._bridge = bridge
+        self._adapter = adapter
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        trial.max_failures = self._bridge.max_retries - trial.config["deaths_before"]
+        trial.max_failures = self._adapter.max_retries - trial.config["failures_before"]
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        verdict = self._bridge.take(trial.trial_id, result)
+        verdict = self._adapter.take(trial.trial_id, result)
         return TrialScheduler.CONTINUE if verdict is Verdict.CONTINUE else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A worker died; Tune begins the trial again with this configuration, or gives it up."""
         trial.config["attempt"] += 1
-        self._bridge.died(trial.trial_id, _told(trial))
-
-
-def _told(trial: Trial) -> str:
-    """What Ray says of the last death of a trial's worker."""
-    try:
-        text = Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return text.rpartition("Failure # ")[2]
+        self._adapter.worker_failed(trial.trial_id, ray_message(trial.error_file))
 
 
 class _SuspendStopper(Stopper):
     """Ends the run when the search is suspended."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
+    def __init__(self, adapter: TuneAdapter) -> None:
+        self._adapter = adapter
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._bridge.search.suspended
+        return self._adapter.search.suspended
 
 
 class _JobTrainable(tune.Trainable):
@@ -290,7 +280,7 @@ class _JobTrainable(tune.Trainable):
                 with watched(self._job):
                     result = next(self._results)
             except DeviceError as error:
-                die(self._job, str(error))
+                end_worker(self._job, str(error))
             except JobError as error:
                 self._failure = {"failed": str(error)}
                 return

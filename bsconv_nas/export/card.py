@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bsconv_nas.cost import cost_of
 from bsconv_nas.export.formats import Format
 from bsconv_nas.export.source import Source
-from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.nn.profile import ModelProfiler
 
 _INPUT = "`images`: float32 (N, 3, {height}, {width}), RGB, values in [0, 1]; `logits`: float32 (N, {classes})."
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.fx import GraphModule, Node, Tracer
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bsconv_nas.operations import worth_merging
+from bsconv_nas.networks.operations import worth_merging
 
 
 def folded(network: nn.Module) -> GraphModule:

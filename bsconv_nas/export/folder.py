@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from bsconv_nas.cost import cost_of
 from bsconv_nas.data import ImageData
 from bsconv_nas.errors import BsconvNasError, StorageError, UsageError
 from bsconv_nas.export.card import model_card
@@ -22,7 +21,8 @@ from bsconv_nas.export.plain import plain_model
 from bsconv_nas.export.source import Source
 from bsconv_nas.export.verify import PROGRAM, Finding, verify
 from bsconv_nas.export.verify_program import LOADERS, accuracy, as_images
-from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.nn.profile import ModelProfiler
 from bsconv_nas.train.checkpoint import save_tensors
 
 SCHEMA_VERSION = 1

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import UsageError
-from bsconv_nas.units import did_you_mean
 
 TOLERANCE = 1e-4  # of outputs against the network, relative to the largest output where that is above 1
 

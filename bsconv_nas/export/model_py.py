@@ -3,8 +3,8 @@
 import pprint
 from pathlib import Path
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.cost import cost_of
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.cost import cost_of
 
 _TEMPLATE = Path(__file__).with_name("model_template.py")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.final.records import FinalRecord, best_weights
-from bsconv_nas.intervals import binomial_interval, mean_interval
 from bsconv_nas.models.named import build_named
-from bsconv_nas.network import build
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.nn.build import build
+from bsconv_nas.statistics.intervals import binomial_interval, mean_interval
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.settings import provenance, read_study_file
 from bsconv_nas.train.checkpoint import load_weights

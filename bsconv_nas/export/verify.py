@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.cost import cost_of
 from bsconv_nas.data import TestData
 from bsconv_nas.errors import BsconvNasError, UsageError
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.cost import cost_of
 
 PROGRAM = Path(__file__).with_name("verify_program.py")
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bsconv_nas.arch import ArchSpec
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.final.nearest import NamedCost, named_references, nearest_references
-from bsconv_nas.references import reference_names
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.spaces.references import reference_names
 from bsconv_nas.study import Study, TrialRecord, front_of
-from bsconv_nas.units import format_amount
 
 NEAREST = "nearest"
 Kind = Literal["searched", "random", "reference"]

@@ -3,9 +3,25 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bsconv_nas.final.row import Row
-from bsconv_nas.intervals import difference_interval
-from bsconv_nas.units import format_amount
+from bsconv_nas.base.units import format_amount
+from bsconv_nas.statistics.intervals import difference_interval
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One network. Accuracies are fractions; `test_top1` has one per seed, `interval` is the one at 95 %."""
+
+    kind: str
+    name: str
+    trial: int | None
+    budget: float | None
+    macs: int
+    params: int
+    brief_val_top1: float | None
+    test_top1: list[float]
+    mean: float
+    std: float
+    interval: list[float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import NamedTuple
 
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.errors import UsageError
 from bsconv_nas.models import model_costs
 from bsconv_nas.models.named import build_named
-from bsconv_nas.profile import ModelProfiler
-from bsconv_nas.units import format_amount
+from bsconv_nas.nn.profile import ModelProfiler
 
 _SMALL_IMAGE = 64
 _SLACK = 1.2  # costs at another image size are estimated to about this factor before they are measured

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from bsconv_nas.data import ImageData
-from bsconv_nas.engine import Verdict
+from bsconv_nas.engine.search import Verdict
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.final.contestants import Contestant
 from bsconv_nas.final.records import WEIGHTS, FinalRecord, job_folder, read_record, write_record
 from bsconv_nas.models.named import build_named
-from bsconv_nas.network import build
+from bsconv_nas.nn.build import build
 from bsconv_nas.train.evaluator import set_input_statistics
 from bsconv_nas.train.full import CHECKPOINT, FullTraining, best_epoch, training_key
 from bsconv_nas.train.recipe import Recipe

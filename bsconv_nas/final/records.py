@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.files import write_atomic
+from bsconv_nas.base.files import write_atomic
 
 FOLDER = "final"
 RECORD, WEIGHTS = "record.json", "weights.safetensors"

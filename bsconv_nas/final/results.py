@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from bsconv_nas.files import write_atomic
+from bsconv_nas.base.files import write_atomic
+from bsconv_nas.base.units import MACS_LABEL, format_amount
 from bsconv_nas.final import margins
 from bsconv_nas.final.contestants import Contestant
+from bsconv_nas.final.margins import Row
 from bsconv_nas.final.records import FinalRecord
-from bsconv_nas.final.row import Row
-from bsconv_nas.intervals import binomial_interval, mean_interval
 from bsconv_nas.pareto import CommonFront
-from bsconv_nas.units import MACS_LABEL, format_amount
+from bsconv_nas.statistics.intervals import binomial_interval, mean_interval
 
 SCHEMA_VERSION = 1
 

@@ -4,12 +4,11 @@ model = get_model("cifar_resnet20_bsconvs_p1d4", num_classes=10)
 """
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.models.costs import ModelCost, model_costs
 from bsconv_nas.models.mobilenet import build_mobilenet
 from bsconv_nas.models.names import MobileNetSpec, ResNetSpec, known_models, listed_models, parse_name
 from bsconv_nas.models.network import ReferenceNetwork
+from bsconv_nas.models.published import ModelCost, PublishedResult, model_costs, published_results
 from bsconv_nas.models.resnet import build_resnet
-from bsconv_nas.published import PublishedResult, published_results
 
 __all__ = [
     "MobileNetSpec",

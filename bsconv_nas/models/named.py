@@ -5,9 +5,9 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
+from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import UsageError
 from bsconv_nas.models import get_model
-from bsconv_nas.units import did_you_mean
 
 TORCHVISION = "torchvision:"
 

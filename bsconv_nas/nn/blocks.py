@@ -5,9 +5,9 @@ from importlib import import_module
 import torch
 from torch import Tensor, nn
 
-from bsconv_nas.arch import BlockSpec, LayerSpec
-from bsconv_nas.cost import se_channels
-from bsconv_nas.layer_types import LAYER_TYPES
+from bsconv_nas.networks.arch import BlockSpec, LayerSpec
+from bsconv_nas.networks.cost import se_channels
+from bsconv_nas.networks.layer_types import LAYER_TYPES
 
 ACTIVATION_MODULES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

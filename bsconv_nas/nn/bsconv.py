@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bsconv_nas.errors import ArchError
-from bsconv_nas.layer_types import MIN_MID_CHANNELS, mid_channels
+from bsconv_nas.networks.layer_types import MIN_MID_CHANNELS, mid_channels
 
 Size = int | tuple[int, int]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]

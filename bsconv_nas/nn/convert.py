@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.layer_types import MIN_MID_CHANNELS
+from bsconv_nas.networks.layer_types import MIN_MID_CHANNELS
 from bsconv_nas.nn.bsconv import BSConvS, BSConvU, Size, orthonormal_loss
 from bsconv_nas.nn.factorise import fit_bsconv_s, fit_bsconv_u
 from bsconv_nas.nn.replacers import Conv2dFilter, KernelSizes, ModuleReplacer, ModuleTransformer

@@ -1,4 +1,4 @@
-"""Run a model once and count what each module does; `bsconv_nas.profile` makes a table of it."""
+"""Run a model once and count what each module does; `bsconv_nas.nn.profile` makes a table of it."""
 
 import math
 from collections.abc import Callable, Generator, Mapping
@@ -17,7 +17,7 @@ Shape = tuple[int, ...] | None
 
 
 class Count(NamedTuple):
-    """FLOPs and MACs of one call, as defined in `bsconv_nas.profile`."""
+    """FLOPs and MACs of one call, as defined in `bsconv_nas.nn.profile`."""
 
     flops: int
     macs: int

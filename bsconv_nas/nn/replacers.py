@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import nn
 
+from bsconv_nas.base.units import counted
 from bsconv_nas.errors import UsageError
 from bsconv_nas.nn.bsconv import Size
-from bsconv_nas.units import counted
 
 logger = logging.getLogger(__name__)
 

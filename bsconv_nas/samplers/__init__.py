@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
 
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import UsageError
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers.base import SpaceSampler
 from bsconv_nas.samplers.options import SamplerOptions
 from bsconv_nas.samplers.repaired import RepairedSampler
-from bsconv_nas.space import GeneSpace
-from bsconv_nas.units import did_you_mean
+from bsconv_nas.spaces.genes import GeneSpace
 
 DEFAULT_SAMPLER = "known-cost"
 

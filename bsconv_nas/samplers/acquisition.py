@@ -1,7 +1,7 @@
 """Expected hypervolume improvement in closed form, for a cost that is known and an error that is lognormal.
 
 A candidate of cost position c and error E improves the front over every position x >= c by the part of its error that
-lies under the front there: max(0, K(x) - E). The front is a staircase, so the expected gain in area is the sum over
+lies under the front there: max(0, K(x) - E). The front is a row of steps, so the expected gain in area is the sum over
 its steps of width times E[max(0, K - E)], and with log E normal each term is the undiscounted Black-Scholes price of a
 put option with strike K. Two objectives, one of them certain, need no integration: compare Emmerich et al., "A
 multicriteria generalization of the expected improvement" (2016), where both are uncertain.
@@ -20,7 +20,7 @@ _MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Staircase:
+class FrontSteps:
     """The front as steps: from `starts[i]` to the next start (the last one to `end`) the least error is `errors[i]`.
 
     Before the first member the error to beat is that of the floor.
@@ -32,8 +32,8 @@ class Staircase:
     members: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, positions: Sequence[float], errors: Sequence[float], floor: float, end: float) -> "Staircase":
-        """The staircase of points with costs at `positions`; points with errors of `floor` or more are left out."""
+    def of(cls, positions: Sequence[float], errors: Sequence[float], floor: float, end: float) -> "FrontSteps":
+        """The steps of points with costs at `positions`; points with errors of `floor` or more are left out."""
         kept = [i for i in front_indices(positions, [-error for error in errors]) if errors[i] < floor]
         starts = [-np.inf, *(positions[i] for i in kept)]
         return cls(np.array(starts), np.array([floor, *(errors[i] for i in kept)]), end, tuple(kept))
@@ -60,14 +60,12 @@ def low_end(positions: Sequence[float], errors: Sequence[float]) -> float:
     return min(1.0, front[0] + _MARGIN * (front[0] - front[-1])) if len(front) > 1 else 1.0
 
 
-def expected_improvement(stairs: Staircase, positions: Floats, mean: Floats, deviation: Floats) -> Floats:
+def expected_improvement(steps: FrontSteps, positions: Floats, mean: Floats, deviation: Floats) -> Floats:
     """Expected gain in area of each candidate, whose log error is normal with `mean` and `deviation`.
 
     The error is the lognormal's, which may exceed 1; only errors below the front's count.
     """
-    return np.sum(
-        stairs.widths(positions) * expected_drop(stairs.errors[None, :], mean[:, None], deviation[:, None]), 1
-    )
+    return np.sum(steps.widths(positions) * expected_drop(steps.errors[None, :], mean[:, None], deviation[:, None]), 1)
 
 
 def expected_drop(strike: Floats, mean: Floats, deviation: Floats) -> Floats:

@@ -10,11 +10,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import SpaceError
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers.feasible import Feasible
-from bsconv_nas.space import GeneSpace, Genotype
-from bsconv_nas.study.seeds import trial_seed
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
+from bsconv_nas.study.records import trial_seed
 
 
 class SpaceSampler(BaseSampler):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.feasible import Feasible
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
 _ENUMERATED = 2_000  # feasible networks that are all looked at, every time
 

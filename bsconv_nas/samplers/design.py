@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bsconv_nas.samplers.candidates import Candidates
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.feasible import Feasible
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
 _POOL = 24
 _GOLDEN = 0.6180339887

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import SpaceError
-from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
 from bsconv_nas.samplers.gp import Features, Floats
-from bsconv_nas.space import GeneSpace, Genotype
-from bsconv_nas.units import did_you_mean
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
 _MAX_CACHED = 20_000  # about a kilobyte each
 

@@ -4,10 +4,10 @@ import math
 import random
 from collections.abc import Collection, Iterator
 
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.errors import BudgetError, SpaceExhaustedError
-from bsconv_nas.limits import Limits
-from bsconv_nas.space import ENUMERABLE, GeneSpace, Genotype, extreme
-from bsconv_nas.units import format_amount
+from bsconv_nas.spaces.genes import ENUMERABLE, GeneSpace, Genotype, extreme
 
 _TRIES = 200
 

@@ -10,10 +10,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import UsageError
-from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
-from bsconv_nas.samplers.acquisition import Staircase, expected_improvement, low_end
+from bsconv_nas.samplers.acquisition import FrontSteps, expected_improvement, low_end
 from bsconv_nas.samplers.base import SpaceSampler
 from bsconv_nas.samplers.candidates import Candidates
 from bsconv_nas.samplers.design import Design
@@ -23,8 +24,7 @@ from bsconv_nas.samplers.model import Model, Predictor
 from bsconv_nas.samplers.observations import finished
 from bsconv_nas.samplers.options import Earlier
 from bsconv_nas.samplers.warm_start import earlier_front, reference_genotypes
-from bsconv_nas.space import GeneSpace, Genotype, extreme
-from bsconv_nas.units import did_you_mean
+from bsconv_nas.spaces.genes import GeneSpace, Genotype, extreme
 
 _DESIGN = 10  # networks before the model chooses
 _DESIGN_EXPECTING = 4  # the same in spaces of which something is expected
@@ -50,7 +50,7 @@ class KnownCostSampler(SpaceSampler):
 
         import optuna
         from bsconv_nas import GeneSpace
-        from bsconv_nas.limits import Limits
+        from bsconv_nas.base.limits import Limits
         from bsconv_nas.samplers.known_cost import KnownCostSampler
 
         genes = {"width": [8, 16, 32, 64], "depth": [1, 2, 3, 4], "kind": ["U", "S"]}
@@ -165,15 +165,15 @@ class KnownCostSampler(SpaceSampler):
         positions = [self._points[number].position for number, _ in inside]
         errors = [math.exp(mean) for _, mean in inside]
         floor = self._floor(predictor, positions, errors) if self.top1_floor is None else 1 - self.top1_floor
-        stairs = Staircase.of(positions, errors, floor, 1 + _BEYOND)
+        steps = FrontSteps.of(positions, errors, floor, 1 + _BEYOND)
         believing = predictor.believing(pending)
 
         def score(candidates: Mapping[Genotype, Point]) -> Scores:
             mean, deviation = believing.predict(list(candidates.values()))
             positions = np.array([point.position for point in candidates.values()])
-            return dict(zip(candidates, _scores(stairs, positions, mean, deviation).tolist(), strict=True))
+            return dict(zip(candidates, _scores(steps, positions, mean, deviation).tolist(), strict=True))
 
-        return score, [self._genotypes[inside[i][0]] for i in stairs.members]
+        return score, [self._genotypes[inside[i][0]] for i in steps.members]
 
     def _floor(self, predictor: Predictor, positions: Sequence[float], errors: Sequence[float]) -> float:
         """The error of the floor: by the front, and no less than is predicted for the cheapest network there is.
@@ -193,10 +193,10 @@ class KnownCostSampler(SpaceSampler):
         return trial.number in self._genotypes
 
 
-def _scores(stairs: Staircase, positions: Floats, mean: Floats, deviation: Floats) -> Floats:
+def _scores(steps: FrontSteps, positions: Floats, mean: Floats, deviation: Floats) -> Floats:
     """Expected gain; where there is none to speak of, less than 0 by how far the network is from the front."""
-    gain = expected_improvement(stairs, positions, mean, deviation)
-    behind = np.maximum(0.0, mean - 2 * deviation - np.log(stairs.error_at(positions)))
+    gain = expected_improvement(steps, positions, mean, deviation)
+    behind = np.maximum(0.0, mean - 2 * deviation - np.log(steps.error_at(positions)))
     return np.where(gain > _NO_GAIN, gain, -behind)
 
 

@@ -9,8 +9,9 @@ from optuna.trial import FrozenTrial
 
 from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.gp import Features, Floats, Kernel, Posterior, fit
-from bsconv_nas.samplers.observations import log_error_of, observations, transferred
+from bsconv_nas.samplers.observations import observations, transferred
 from bsconv_nas.samplers.options import Earlier
+from bsconv_nas.statistics.log_errors import log_error
 
 _GROWTH = 1.1
 _MOST_FITTED = 300  # observations that hyperparameters are fitted to
@@ -107,7 +108,7 @@ class Model:
 
     def __init__(self, encoder: Encoder, earlier: Sequence[Earlier] = ()) -> None:
         self._encoder = encoder
-        self._earlier = {encoder.point(e.genotype): log_error_of(e.top1) for e in earlier}
+        self._earlier = {encoder.point(e.genotype): log_error(e.top1) for e in earlier}
         self._kernel: Kernel | None = None
         self._fits: dict[tuple[int, ...], Fit] = {}
 

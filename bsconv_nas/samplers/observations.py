@@ -1,6 +1,5 @@
 """What the trials of a study say about accuracy: log errors of complete trials, estimates for stopped ones."""
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +8,8 @@ from typing import Any, TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from bsconv_nas.errors import UsageError
-from bsconv_nas.extrapolation import Line, fit_line
-
-_NO_ERROR = 1e-3  # error that stands for 0 where nothing else was seen
+from bsconv_nas.statistics.extrapolation import Line, fit_line
+from bsconv_nas.statistics.log_errors import NO_ERROR, log_error
 
 Network = TypeVar("Network", bound=Hashable)
 
@@ -42,22 +40,22 @@ def observations(trials: Sequence[FrozenTrial], positions: Sequence[float]) -> l
     """
     position = {trial.number: at for trial, at in zip(trials, positions, strict=True)}
     errors = [1.0 - top1 for trial in trials if (top1 := _top1(trial)) is not None]
-    least = min((error for error in errors if error > 0), default=2 * _NO_ERROR) / 2
+    least = min((error for error in errors if error > 0), default=2 * NO_ERROR) / 2
     complete = [trial for trial in trials if _top1(trial) is not None]
     lines: dict[tuple[int, int], Line | None] = {}
     found: list[Observation] = []
     for trial in trials:
         top1 = _top1(trial)
         if top1 is not None:
-            found.append(Observation(trial.number, _log_error(top1, least)))
+            found.append(Observation(trial.number, log_error(top1, least)))
             continue
         epoch, epochs, *_ = _curve(trial)[-1]
         if (epoch, epochs) not in lines:
             lines[epoch, epochs] = _line(complete, position, epoch, epochs, least)
         line = lines[epoch, epochs]
         if line is not None:
-            log_error, extra = line.at((_log_error(_best(trial, epoch), least), position[trial.number]))
-            found.append(Observation(trial.number, log_error, extra))
+            expected, variance = line.at((log_error(_best(trial, epoch), least), position[trial.number]))
+            found.append(Observation(trial.number, expected, variance))
     return found
 
 
@@ -66,14 +64,9 @@ def transferred(earlier: Mapping[Network, float], here: Mapping[Network, float])
 
     Empty while those are too few.
     """
-    both = [(log_error, here[network]) for network, log_error in earlier.items() if network in here]
+    both = [(there, here[network]) for network, there in earlier.items() if network in here]
     line = fit_line([(there,) for there, _ in both], [end for _, end in both])
-    return {network: line.at((log_error,)) for network, log_error in earlier.items()} if line else {}
-
-
-def log_error_of(top1: float) -> float:
-    """Log error of an accuracy, with an accuracy of 1 taken for slightly less."""
-    return _log_error(top1, _NO_ERROR)
+    return {network: line.at((there,)) for network, there in earlier.items()} if line else {}
 
 
 def _line(
@@ -81,8 +74,8 @@ def _line(
 ) -> Line | None:
     """From the best log error up to an epoch, and the cost, to the final log error."""
     begun = [t for t in complete if (curve := _curve(t)) and curve[-1][1] == epochs and curve[0][0] <= epoch]
-    features = [(_log_error(_best(trial, epoch), least), position[trial.number]) for trial in begun]
-    return fit_line(features, [_log_error(_top1(trial) or 0.0, least) for trial in begun])
+    features = [(log_error(_best(trial, epoch), least), position[trial.number]) for trial in begun]
+    return fit_line(features, [log_error(_top1(trial) or 0.0, least) for trial in begun])
 
 
 def _top1(trial: FrozenTrial) -> float | None:
@@ -102,7 +95,3 @@ def _curve(trial: FrozenTrial) -> list[list[Any]]:
 def _best(trial: FrozenTrial, epoch: int) -> float:
     """Best accuracy up to an epoch: it ranks unfinished networks better than the last one."""
     return max((row[2] for row in _curve(trial) if row[0] <= epoch), default=0.0)
-
-
-def _log_error(top1: float, least: float) -> float:
-    return math.log(max(1.0 - top1, least))

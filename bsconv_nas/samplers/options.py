@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bsconv_nas.space import Genotype
+from bsconv_nas.spaces.genes import Genotype
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from optuna import Study
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from bsconv_nas.limits import Limits
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.samplers.base import SpaceSampler
-from bsconv_nas.space import GeneSpace, Genotype
-from bsconv_nas.study.experimental import experimental_allowed
-from bsconv_nas.study.seeds import trial_seed
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
+from bsconv_nas.study.opening import experimental_allowed
+from bsconv_nas.study.records import trial_seed
 
 _ASKS = 4
 

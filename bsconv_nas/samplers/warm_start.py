@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StudyError
-from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import front_indices
-from bsconv_nas.references import references_in
 from bsconv_nas.samplers.options import Earlier
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.spaces.references import references_in
 from bsconv_nas.study.study import Study
 
 _MOST_FIRST = 8  # networks of an earlier front that are trained again: enough to tell how the two studies relate

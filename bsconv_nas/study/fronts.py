@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
-from bsconv_nas.limits import Limits
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.study.opening import OBJECTIVE
 from bsconv_nas.study.records import TrialRecord

@@ -3,11 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
+from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.study.settings import read_study_file
 from bsconv_nas.study.storage import open_storage, sqlite_url
 from bsconv_nas.study.study import Study
-from bsconv_nas.units import did_you_mean
 
 DEFAULT_DIR = Path("studies")
 

@@ -1,15 +1,17 @@
 """Opening a study to search in: made when there is none, and refused when it stands on something else."""
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from bsconv_nas.errors import StudyError
-from bsconv_nas.study.experimental import experimental_allowed
 from bsconv_nas.study.storage import existing_study
 
 SCHEMA_VERSION = 1
@@ -95,3 +97,11 @@ def _mapping(value: Any) -> Mapping[str, Any] | None:
 def _entries(values: Mapping[str, Any], keys: list[str]) -> str:
     shown = {key: values.get(key, "none") for key in keys}
     return ", ".join(f"{key} {v:.12g}" if isinstance(v, float) else f"{key} {v}" for key, v in shown.items())
+
+
+@contextmanager
+def experimental_allowed() -> Generator[None]:
+    """Silence, inside a `with` block, Optuna's `ExperimentalWarning`, about which a user can do nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield

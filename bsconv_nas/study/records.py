@@ -1,5 +1,6 @@
 """What is known of a trial, read from Optuna's storage."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.space import Genotype
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.spaces.genes import Genotype
 
 
 class TrialState(StrEnum):
@@ -114,3 +115,9 @@ def _record_of(trial: FrozenTrial, gene_names: Sequence[str]) -> TrialRecord:
 
 def _epoch(epoch: int, epochs: int, top1: float, metrics: Mapping[str, float]) -> EpochResult:
     return EpochResult(int(epoch), int(epochs), float(top1), dict(metrics))
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Seed of a trial, 0 to 2**31 - 1: a function of the study's seed and the trial's number alone."""
+    digest = hashlib.sha256(f"{study_seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 2**31

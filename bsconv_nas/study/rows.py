@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, StudyError
-from bsconv_nas.latency_table import LATENCY
-from bsconv_nas.limits import Limits
+from bsconv_nas.networks.latency_table import LATENCY
 from bsconv_nas.study.records import TrialState
 
 _STATES = {

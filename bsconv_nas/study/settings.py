@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field
 
+from bsconv_nas.base.files import write_atomic
+from bsconv_nas.base.packaged import packaged_folder
+from bsconv_nas.base.text import did_you_mean
+from bsconv_nas.base.toml_files import TomlModel, read_toml
 from bsconv_nas.errors import UsageError
-from bsconv_nas.files import write_atomic
-from bsconv_nas.recipes import recipe_folder
-from bsconv_nas.toml_files import TomlModel, read_toml
-from bsconv_nas.units import did_you_mean
 
 _PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "scikit-learn")
 
@@ -87,7 +87,7 @@ def read_study_file(folder: Path) -> StudyFile:
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(path.parent.name for path in recipe_folder("studies").glob("*/study.toml"))
+    return sorted(path.parent.name for path in packaged_folder("studies").glob("*/study.toml"))
 
 
 def find_recipe(name_or_path: str) -> SearchSettings:
@@ -104,7 +104,7 @@ def find_recipe(name_or_path: str) -> SearchSettings:
     if name_or_path not in recipe_names():
         hint = did_you_mean(name_or_path, recipe_names())
         raise UsageError(f"unknown recipe {name_or_path!r}; {hint}, or give the path of a .toml file")
-    return read_toml(recipe_folder("studies") / name_or_path / "study.toml", StudyFile).settings
+    return read_toml(packaged_folder("studies") / name_or_path / "study.toml", StudyFile).settings
 
 
 def provenance() -> dict[str, Any]:

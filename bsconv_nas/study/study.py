@@ -13,17 +13,16 @@ from optuna.storages import BaseStorage
 from optuna.trial import Trial
 from optuna.trial import TrialState as OptunaState
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.limits import Limits
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.backup import Backups, backups_of
 from bsconv_nas.study.driver_storage import DriverStorage
 from bsconv_nas.study.fronts import Front, front_of
 from bsconv_nas.study.opening import OBJECTIVE, check_made_here, open_optuna_study
-from bsconv_nas.study.records import TrialRecord, TrialState, record_of
-from bsconv_nas.study.seeds import trial_seed
+from bsconv_nas.study.records import TrialRecord, TrialState, record_of, trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
 from bsconv_nas.study.trial_files import TrialFiles
 

@@ -25,7 +25,7 @@ class TrialFiles:
         """Remove the checkpoint of a trial that ended, what a killed worker left half written, and weights."""
         for path in (self.checkpoint(ended), self.weights(ended)):
             if path is not None:
-                for half in (*path.parent.glob(f".{path.name}.*"), path.with_suffix(".death")):
+                for half in (*path.parent.glob(f".{path.name}.*"), path.with_suffix(".failure")):
                     half.unlink(missing_ok=True)
         for path in (self.checkpoint(ended), *(self.weights(number) for number in weights)):
             if path is not None:

@@ -10,9 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from bsconv_nas.base.files import canonical_json, write_atomic
 from bsconv_nas.errors import ArchError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.files import canonical_json, write_atomic
 from bsconv_nas.train.average import WeightAverage
 
 SCHEMA_VERSION = 1

@@ -7,7 +7,7 @@ import torch
 
 from bsconv_nas.data import ImageData
 from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.network import Network, build
+from bsconv_nas.nn.build import Network, build
 from bsconv_nas.train.checkpoint import save_weights
 from bsconv_nas.train.loop import train
 from bsconv_nas.train.memory import free_memory

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from bsconv_nas.arch import ArchSpec
+from bsconv_nas.base.files import write_atomic
 from bsconv_nas.data import ImageData, TestData
 from bsconv_nas.data.images import Images, Labels
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.files import write_atomic
-from bsconv_nas.intervals import binomial_interval
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.statistics.intervals import binomial_interval
 from bsconv_nas.train.checkpoint import checkpoint_key, load_weights, save_weights
 from bsconv_nas.train.loop import StepHook, evaluate_top1, train
 from bsconv_nas.train.placement import place, shared_tensor

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from bsconv_nas.errors import TrainingError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.train.allocator import keep_freed_memory
 from bsconv_nas.train.augment import as_input, training_batches
 from bsconv_nas.train.average import WeightAverage
 from bsconv_nas.train.checkpoint import TrainingState, load_checkpoint, restore, save_checkpoint
-from bsconv_nas.train.memory import free_memory, is_out_of_memory
+from bsconv_nas.train.memory import free_memory, is_out_of_memory, keep_freed_memory
 from bsconv_nas.train.placement import TensorData, send
 from bsconv_nas.train.precision import forward_pass
 from bsconv_nas.train.recipe import Precision, Recipe

@@ -1,5 +1,7 @@
-"""Running out of memory: a batch is taken in smaller parts, and the training goes on."""
+"""Memory of trainings: a batch that does not fit is taken in parts, and freed blocks are kept for the next step."""
 
+import ctypes
+import platform
 from collections.abc import Callable
 
 import torch
@@ -7,6 +9,8 @@ from torch import Tensor, nn
 
 from bsconv_nas.errors import TrainingError
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_LARGEST_MMAP_THRESHOLD = 2**25  # HEAP_MAX_SIZE / 2, what older releases allow
 _LEAST_PART = 2  # batch normalisation of one image is undefined where it has one pixel left
 
 
@@ -59,3 +63,20 @@ def _gradients(images: Tensor, labels: Tensor, loss_of: Callable[[Tensor, Tensor
         loss.backward()
         total += loss.detach()
     return total
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed blocks for the next step instead of returning them to the system.
+
+    Each step of a training allocates the same activations anew; without this every one of them is mapped and zeroed
+    by the kernel page by page. Returns whether the allocator is glibc's and took the settings.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all(
+        [
+            mallopt(_M_MMAP_THRESHOLD, 2**30) or mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD),
+            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1),
+        ]
+    )

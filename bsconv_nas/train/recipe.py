@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from bsconv_nas.toml_files import TomlModel
+from bsconv_nas.base.toml_files import TomlModel
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.made_up_study import MadeUpStudy
 from bsconv_nas.dashboard.source import StudySource
-from bsconv_nas.report import front_of, write_report
+from bsconv_nas.report.page import front_of, write_report
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.settings import SearchSettings, StudyFile
 from tests.browser.serving import served

@@ -10,7 +10,7 @@ from benchmarks.made_up_study import MadeUpStudy
 from bsconv_nas.dashboard.published import published_curves
 from bsconv_nas.dashboard.security import allowed_host
 from bsconv_nas.dashboard.source import StudySource
-from bsconv_nas.references import reference_names
+from bsconv_nas.spaces.references import reference_names
 from bsconv_nas.study.importance import LEAST_TRIALS
 from tests.browser.serving import served
 

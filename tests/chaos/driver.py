@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bsconv_nas.api import search
+from bsconv_nas.base.files import write_atomic
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.executors.local import LocalExecutor
-from bsconv_nas.files import write_atomic
 from tests.searches import LIMITS, Epochs, table_space
 
 EPOCHS = 3

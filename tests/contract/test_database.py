@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study.database import Change, Database
 from bsconv_nas.study.driver_storage import DriverStorage
 from bsconv_nas.study.storage import open_storage, sqlite_url

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, LayerSpec, StemSpec
-from bsconv_nas.cost import METRICS, cost_of, layer_convs
-from bsconv_nas.layer_types import LAYER_TYPES, Conv, mid_channels
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, LayerSpec, StemSpec
+from bsconv_nas.networks.cost import METRICS, cost_of, layer_convs
+from bsconv_nas.networks.layer_types import LAYER_TYPES, Conv, mid_channels
 from bsconv_nas.nn.blocks import Layer
 
 WIDTHS = ((1, 1), (3, 8), (5, 16), (8, 5), (16, 16), (33, 20), (100, 64))

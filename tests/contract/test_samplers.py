@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import SpaceError
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import SAMPLERS, STOCK_SAMPLERS, make_sampler
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.study import Study
 from bsconv_nas.study.storage import open_storage, sqlite_url
 from tests.searches import LIMITS, new_study, sampler_for, table_cost, table_space, table_top1

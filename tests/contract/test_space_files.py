@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.packaged import packaged_folder
 from bsconv_nas.errors import UsageError
-from bsconv_nas.recipes import recipe_folder
-from bsconv_nas.space_file import find_space, space_for_images
+from bsconv_nas.spaces.files import find_space, space_for_images
+from bsconv_nas.spaces.networks import ArchSpace
 from tests.space_files import PACKAGED_SIZES, space_file, stage
 
 
@@ -55,7 +55,7 @@ def test_unknown_spaces_are_refused(tmp_path: Path) -> None:
 
 
 def _quick_text() -> str:
-    return (recipe_folder("search_spaces") / "quick.toml").read_text()
+    return (packaged_folder("search_spaces") / "quick.toml").read_text()
 
 
 BAD_FILES = [

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas import space as space_module
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.arch_space import SHORTCUT_CHOICES, ArchSpace
-from bsconv_nas.cost import METRICS, cost_of, shortest_path
 from bsconv_nas.errors import SpaceError
-from bsconv_nas.layer_types import mid_channels
-from bsconv_nas.references import REFERENCES
-from bsconv_nas.space import Genotype, extreme
-from bsconv_nas.space_file import SpaceFile, find_space, space_names
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.networks.cost import METRICS, cost_of, shortest_path
+from bsconv_nas.networks.layer_types import mid_channels
+from bsconv_nas.spaces import genes as space_module
+from bsconv_nas.spaces.files import SpaceFile, find_space, space_names
+from bsconv_nas.spaces.genes import Genotype, extreme
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.spaces.references import REFERENCES
+from bsconv_nas.spaces.stages import SHORTCUT_CHOICES
 from tests.space_files import PACKAGED_SIZES, space_file, stage
 
 CONVS = {"conv": ["S-1/4", "U"], "kernel_size": [3, 5]}

@@ -137,7 +137,7 @@ def test_python_examples_run(document: str, program: str, tmp_path: Path) -> Non
 
 
 def test_the_space_file_of_the_documentation_is_one(tmp_path: Path) -> None:
-    from bsconv_nas.space_file import find_space
+    from bsconv_nas.spaces.files import find_space
 
     (text,) = [text for kind, text in blocks("docs/spaces.md") if kind == "toml"]
     path = tmp_path / "tiny.toml"

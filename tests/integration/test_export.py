@@ -16,17 +16,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.cost import cost_of
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.errors import BsconvNasError, UsageError
 from bsconv_nas.export import Exported, Source, export_network, verify, verify_program
 from bsconv_nas.export.formats import FORMATS, Format, find_formats
 from bsconv_nas.export.verify import cost_problems, read_manifest
 from bsconv_nas.models import get_model, known_models, model_costs
-from bsconv_nas.network import build
-from bsconv_nas.space_file import find_space
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.nn.build import build
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from tests.networks import settled
 
 pytestmark = pytest.mark.skipif(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.data import ImageData, TestData, load_search_data, load_test_data
-from bsconv_nas.engine import JobQueue
+from bsconv_nas.engine.search import JobQueue
 from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.final.contestants import Contestant
@@ -17,7 +16,8 @@ from bsconv_nas.final.queue import FinalQueue, FullEvaluator
 from bsconv_nas.final.records import WEIGHTS
 from bsconv_nas.final.results import FinalResults
 from bsconv_nas.final.run import Final, full_recipe
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 
 
 @pytest.fixture(scope="module")

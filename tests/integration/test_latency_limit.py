@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from bsconv_nas import measured_space
 from bsconv_nas.api import search
-from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.errors import StudyError
-from bsconv_nas.latency import Setting
-from bsconv_nas.latency_table import FILE, LATENCY
+from bsconv_nas.latency import calibrate as measured_space
+from bsconv_nas.latency.measure import Setting
+from bsconv_nas.networks.latency_table import FILE, LATENCY
 from bsconv_nas.plan import make_plan, with_latency
-from bsconv_nas.space_file import find_space
-from bsconv_nas.space_operations import operations_in
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.spaces.operations import operations_in
 from bsconv_nas.study import Study
 from bsconv_nas.study.settings import SearchSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bsconv_nas
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study.storage import open_storage, sqlite_url
 from tests.searches import LIMITS, table_top1
 

@@ -14,10 +14,10 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
 from bsconv_nas.api import search
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, StudyError
 from bsconv_nas.evaluation import Job
-from bsconv_nas.limits import Limits
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study import Study, outage
 from bsconv_nas.study.database_lease import DatabaseLease
 from bsconv_nas.study.storage import open_storage

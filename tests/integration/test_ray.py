@@ -14,7 +14,7 @@ from bsconv_nas.api import search
 from bsconv_nas.errors import StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, FunctionEvaluator, Job
 from bsconv_nas.executors.local import LocalExecutor
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study import Study
 from tests.searches import Epochs, Once, hang, kill_self, new_search, new_study, outcomes, table_space, table_top1
 
@@ -60,10 +60,10 @@ def test_tune_takes_a_kill_by_the_memory_monitor_for_a_death() -> None:
     from ray.air.execution._internal.actor_manager import RayActorManager
     from ray.exceptions import OutOfMemoryError, RayActorError
 
-    from bsconv_nas.executors.ray_tune import _known_deaths
+    from bsconv_nas.executors.ray_tune import _known_worker_failures
 
     task = Mock()
-    with _known_deaths():
+    with _known_worker_failures():
         RayActorManager._actor_task_failed(Mock(), task, OutOfMemoryError("running low on memory"))
     ((_, told),) = [call.args for call in task._on_error.call_args_list]
     assert isinstance(told, RayActorError)

@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bsconv_nas.arch import ArchSpec
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.toml_files import read_toml
 from bsconv_nas.errors import ArchError, UsageError
+from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.samplers.feasible import first_genotype
-from bsconv_nas.space_file import SpaceFile, find_space
+from bsconv_nas.spaces.files import SpaceFile, find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.settings import StudyFile
-from bsconv_nas.toml_files import read_toml
 
 if TYPE_CHECKING:
     from bsconv_nas.train.checkpoint import TrainingState
@@ -63,7 +63,7 @@ def _read_toml(data: bytes, model: type[StudyFile | SpaceFile]) -> None:
 def _state() -> "TrainingState":
     from torch.optim import SGD
 
-    from bsconv_nas.network import build
+    from bsconv_nas.nn.build import build
     from bsconv_nas.train.checkpoint import TrainingState
 
     network = build(first_arch(), 0)

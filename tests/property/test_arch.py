@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.errors import ArchError
+from bsconv_nas.networks.arch import ArchSpec
 from tests.strategies import JSON_VALUES, archs
 
 Path = tuple[str | int, ...]

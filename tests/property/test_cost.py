@@ -12,11 +12,11 @@ from hypothesis import given
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.cost import cost_of, shortest_path
-from bsconv_nas.network import Network, build
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.networks.cost import cost_of, shortest_path
 from bsconv_nas.nn.blocks import Block, SqueezeExcitation
-from bsconv_nas.references import REFERENCES
+from bsconv_nas.nn.build import Network, build
+from bsconv_nas.spaces.references import REFERENCES
 from tests.strategies import archs
 
 BYTES = 4

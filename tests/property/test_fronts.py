@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas.limits import Limits
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.study import Front, TrialRecord, TrialState, front_of
 
 POINTS = st.lists(st.tuples(st.integers(1, 12), st.none() | st.integers(0, 10)), max_size=40)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.cli.targets import read_arch
 from bsconv_nas.errors import ArchError, BsconvNasError, UsageError
-from bsconv_nas.latency_table import read_table
+from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.latency_table import read_table
 from bsconv_nas.study import Study
 from bsconv_nas.study.storage import open_storage, sqlite_url
 from tests.property.readers import READERS, example_of, first_arch, holders

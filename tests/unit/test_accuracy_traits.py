@@ -8,10 +8,10 @@ import pytest
 from benchmarks import accuracy_traits
 from benchmarks.accuracy_traits import measure, of_table, slopes
 from bsconv_nas import search
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.space import Genotype
-from bsconv_nas.space_file import find_space
-from bsconv_nas.traits import EXPECTED
+from bsconv_nas.networks.traits import EXPECTED
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.genes import Genotype
+from bsconv_nas.spaces.networks import ArchSpace
 
 SPACE = ArchSpace(find_space("cifar"), (32, 32), 10)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsconv_nas.pareto import hypervolume
-from bsconv_nas.samplers.acquisition import Staircase, expected_drop, expected_improvement, low_end
+from bsconv_nas.samplers.acquisition import FrontSteps, expected_drop, expected_improvement, low_end
 
 POSITIONS = [0.1, 0.3, 0.35, 0.8]
 ERRORS = [0.5, 0.3, 0.4, 0.1]
@@ -24,15 +24,15 @@ def _gain(position: float, error: float) -> float:
 def test_the_closed_form_is_the_mean_gain_in_hypervolume(position: float, mean: float, deviation: float) -> None:
     draws = np.exp(np.random.default_rng(0).normal(mean, deviation, 4000))
     gains = np.array([_gain(position, error) for error in draws])
-    stairs = Staircase.of(POSITIONS, ERRORS, FLOOR, END)
-    found = expected_improvement(stairs, np.array([position]), np.array([mean]), np.array([deviation]))
+    steps = FrontSteps.of(POSITIONS, ERRORS, FLOOR, END)
+    found = expected_improvement(steps, np.array([position]), np.array([mean]), np.array([deviation]))
     assert found[0] == pytest.approx(gains.mean(), abs=5 * gains.std() / len(gains) ** 0.5 + 1e-6)
 
 
 @given(st.floats(0.0, 1.2), st.floats(0.01, 0.99))
 def test_without_uncertainty_it_is_the_gain_itself(position: float, error: float) -> None:
-    stairs = Staircase.of(POSITIONS, ERRORS, FLOOR, END)
-    found = expected_improvement(stairs, np.array([position]), np.log(np.array([error])), np.zeros(1))
+    steps = FrontSteps.of(POSITIONS, ERRORS, FLOOR, END)
+    found = expected_improvement(steps, np.array([position]), np.log(np.array([error])), np.zeros(1))
     assert found[0] == pytest.approx(_gain(position, error), abs=1e-9)
 
 
@@ -51,14 +51,14 @@ def test_far_behind_the_front_the_gain_vanishes_without_rounding_noise() -> None
 
 
 def test_points_at_the_floor_or_dominated_are_no_steps() -> None:
-    stairs = Staircase.of([0.0, *POSITIONS], [0.7, *ERRORS], FLOOR, END)
-    assert stairs.members == (1, 2, 4)
-    assert stairs.error_at(np.array([-1.0, 0.1, 0.29, 0.3, 2.0])).tolist() == [0.6, 0.5, 0.5, 0.3, 0.1]
+    steps = FrontSteps.of([0.0, *POSITIONS], [0.7, *ERRORS], FLOOR, END)
+    assert steps.members == (1, 2, 4)
+    assert steps.error_at(np.array([-1.0, 0.1, 0.29, 0.3, 2.0])).tolist() == [0.6, 0.5, 0.5, 0.3, 0.1]
 
 
 def test_without_any_network_there_is_only_the_floor() -> None:
-    stairs = Staircase.of([], [], 1.0, 1.0)
-    found = expected_improvement(stairs, np.array([0.25]), np.log(np.array([0.4])), np.zeros(1))
+    steps = FrontSteps.of([], [], 1.0, 1.0)
+    found = expected_improvement(steps, np.array([0.25]), np.log(np.array([0.4])), np.zeros(1))
     assert found[0] == pytest.approx(0.75 * 0.6)
 
 

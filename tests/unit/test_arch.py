@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.errors import ArchError
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 
 LAYER = LayerSpec("U", 8)
 BLOCK = BlockSpec((LAYER,))

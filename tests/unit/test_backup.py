@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bsconv_nas.api import search
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError
-from bsconv_nas.limits import Limits
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study import Study, backup, outage
 from bsconv_nas.study.backup import Backups, backup_of, sqlite_file
 from bsconv_nas.study.filesystem import network_file_system

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.arch_checks import ACTIVATIONS
 from bsconv_nas.errors import ArchError
-from bsconv_nas.network import Network, build
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.networks.arch_checks import ACTIVATIONS
 from bsconv_nas.nn import BSConvS, BSConvU, orthonormal_loss
 from bsconv_nas.nn.blocks import ACTIVATION_MODULES, InputNorm
-from bsconv_nas.references import REFERENCES
+from bsconv_nas.nn.build import Network, build
+from bsconv_nas.spaces.references import REFERENCES
 
 
 def _arch(kind: str = "S", shortcut: str = "projection", activation: str = "relu", se: bool = True) -> ArchSpec:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsconv_nas.data.naming import listed, printable
+from bsconv_nas.base.text import listed, printable
 from bsconv_nas.data.split import test_mask as split_test_mask
 from bsconv_nas.data.split import validation_mask
 from bsconv_nas.errors import DataError

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from bsconv_nas.errors import StudyError
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study.database import Database
 from bsconv_nas.study.database_lease import _LEASES, DatabaseLease, _is_dead, _process, _this_process
 from bsconv_nas.study.storage import open_storage, sqlite_url

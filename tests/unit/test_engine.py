@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from bsconv_nas.engine import Search, Verdict
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.search import Search, Verdict
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.executors.local import LocalExecutor
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers import make_sampler
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study import TrialState
 from tests.searches import LIMITS, Epochs, new_search, new_study
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from bsconv_nas.errors import UsageError
 from bsconv_nas.export.plain import plain_model
 from bsconv_nas.models.named import build_named
-from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.nn.profile import ModelProfiler
 from tests.networks import settled
 
 FAMILIES = [

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.base.units import parse_amount
 from bsconv_nas.errors import BudgetError, SpaceExhaustedError, UsageError
-from bsconv_nas.limits import Limits
 from bsconv_nas.samplers.feasible import Feasible
-from bsconv_nas.space import GeneSpace
-from bsconv_nas.space_file import find_space
-from bsconv_nas.units import parse_amount
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.genes import GeneSpace
+from bsconv_nas.spaces.networks import ArchSpace
 from tests.searches import LIMITS, table_cost, table_space
 from tests.strategies import gene_spaces
 

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.made_up_study import BUDGET, MadeUpStudy
 from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.errors import UsageError
-from bsconv_nas.figures import draw_final, draw_front, draw_progress, final_data, front_data, progress_data
 from bsconv_nas.pareto import CostAxis, hypervolume
-from bsconv_nas.report import ASSETS, bundle, front_of, report_page, write_report
+from bsconv_nas.report.figures import draw_final, draw_front, draw_progress, final_data, front_data, progress_data
+from bsconv_nas.report.page import ASSETS, bundle, front_of, report_page, write_report
 from bsconv_nas.study.rows import Row
 
 LIMITS = {"macs": BUDGET}

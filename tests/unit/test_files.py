@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bsconv_nas.base.files import canonical_json, write_atomic
 from bsconv_nas.errors import StorageError
-from bsconv_nas.files import canonical_json, write_atomic
 
 
 def _full(*_: object) -> None:

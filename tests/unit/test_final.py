@@ -12,9 +12,8 @@ import pytest
 from scipy import stats
 
 from bsconv_nas import search
-from bsconv_nas.arch_space import ArchSpace
 from bsconv_nas.data import ImageData, load_search_data
-from bsconv_nas.engine import Verdict
+from bsconv_nas.engine.search import Verdict
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.final.contestants import Contestant, choose, default_budgets
@@ -22,8 +21,9 @@ from bsconv_nas.final.nearest import named_references, nearest_references, refer
 from bsconv_nas.final.queue import FinalQueue
 from bsconv_nas.final.records import WEIGHTS, best_weights, read_record, write_record
 from bsconv_nas.final.results import summarise
-from bsconv_nas.intervals import mean_interval
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.statistics.intervals import mean_interval
 from bsconv_nas.train.recipe import Recipe
 from tests.searches import new_study, table_space
 

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from bsconv_nas.arch import ArchSpec
 from bsconv_nas.export.fold import folded
 from bsconv_nas.models import get_model
-from bsconv_nas.network import build
+from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.nn import BSConvS
-from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.nn.build import build
+from bsconv_nas.nn.profile import ModelProfiler
 from tests.networks import settled
 from tests.strategies import archs
 

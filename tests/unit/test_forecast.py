@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from bsconv_nas.engine.early_stopping import find_early_stopping
+from bsconv_nas.engine.forecast import ForecastStopping
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.extrapolation import fit_line
-from bsconv_nas.forecast import ForecastStopping
-from bsconv_nas.scheduler import find_early_stopping
+from bsconv_nas.statistics.extrapolation import fit_line
 
 EPOCHS = 8
 Trial = tuple[float, list[EpochResult]]

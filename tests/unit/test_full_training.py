@@ -12,9 +12,9 @@ from torch import nn
 
 from bsconv_nas.data import ImageData, TestData, load_search_data, load_test_data
 from bsconv_nas.errors import UsageError
-from bsconv_nas.intervals import binomial_interval
 from bsconv_nas.models import get_model, model_costs
-from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.nn.profile import ModelProfiler
+from bsconv_nas.statistics.intervals import binomial_interval
 from bsconv_nas.train import full
 from bsconv_nas.train.average import WeightAverage
 from bsconv_nas.train.full import FullTraining, finished_result

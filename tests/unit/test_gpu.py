@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.evaluation import Job
 from bsconv_nas.models import get_model
-from bsconv_nas.network import build
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.nn.build import build
 from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.loop import evaluate_top1, train
 from bsconv_nas.train.memory import free_memory

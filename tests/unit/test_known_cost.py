@@ -18,21 +18,21 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from bsconv_nas.api import search
-from bsconv_nas.arch_space import ArchSpace
-from bsconv_nas.engine import Search
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.search import Search
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import CostAxis
-from bsconv_nas.references import REFERENCES
 from bsconv_nas.samplers import DEFAULT_SAMPLER, make_sampler
 from bsconv_nas.samplers.encoding import Encoder
 from bsconv_nas.samplers.known_cost import KnownCostSampler
 from bsconv_nas.samplers.model import Model
 from bsconv_nas.samplers.observations import finished
 from bsconv_nas.samplers.warm_start import reference_genotypes
-from bsconv_nas.space import GeneSpace, Genotype, TraitFunction
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.genes import GeneSpace, Genotype, TraitFunction
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.spaces.references import REFERENCES
 from bsconv_nas.study import Study
 from bsconv_nas.study.storage import open_storage
 from tests.trials import trial_of

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits, parse_bound
 from bsconv_nas.errors import BudgetError, UsageError
 from bsconv_nas.export.fold import folded
-from bsconv_nas.latency_table import LATENCY, LatencyTable, read_table
-from bsconv_nas.limits import Limits, parse_bound
-from bsconv_nas.network import build
-from bsconv_nas.operations import Operation, operations_of
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.networks.latency_table import LATENCY, LatencyTable, read_table
+from bsconv_nas.networks.operations import Operation, operations_of
+from bsconv_nas.nn.build import build
 from bsconv_nas.samplers.feasible import Feasible
-from bsconv_nas.space_file import find_space, space_names
-from bsconv_nas.space_operations import operations_in
+from bsconv_nas.spaces.files import find_space, space_names
+from bsconv_nas.spaces.networks import ArchSpace
+from bsconv_nas.spaces.operations import operations_in
 
 
 def small_space(name: str) -> ArchSpace:

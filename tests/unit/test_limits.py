@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import UsageError
-from bsconv_nas.limits import Limits
 
 
 @pytest.mark.parametrize("bound", [0, -1, math.nan, math.inf, None, "300M"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StudyError, UsageError
-from bsconv_nas.limits import Limits
 from bsconv_nas.study import Study
 from bsconv_nas.study.locate import find_folder, load_study, study_folders
 from bsconv_nas.study.settings import SearchSettings, StudyFile

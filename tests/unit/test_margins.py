@@ -14,9 +14,8 @@ from rich.table import Table
 from scipy import stats
 
 from bsconv_nas.cli.final_tables import margins_table, networks_table
-from bsconv_nas.final.margins import Margin, margins
-from bsconv_nas.final.row import Row
-from bsconv_nas.intervals import difference_interval
+from bsconv_nas.final.margins import Margin, Row, margins
+from bsconv_nas.statistics.intervals import difference_interval
 
 accuracies = st.lists(st.integers(0, 1000).map(lambda value: value / 1000), min_size=2, max_size=6)
 

@@ -5,10 +5,10 @@ import pytest
 from benchmarks.accuracy_traits import Trainings
 from benchmarks.modelled_searches import accuracy_model, area, searched, summary
 from bsconv_nas import search
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.networks.traits import EXPECTED
 from bsconv_nas.pareto import CostAxis
-from bsconv_nas.space_file import find_space
-from bsconv_nas.traits import EXPECTED
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 
 SPACE = ArchSpace(find_space("cifar"), (32, 32), 10)
 

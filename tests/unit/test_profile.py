@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bsconv_nas.errors import UsageError
 from bsconv_nas.models import get_model
-from bsconv_nas.profile import ModelProfiler
+from bsconv_nas.nn.profile import ModelProfiler
 
 with (Path(__file__).parent.parent / "data" / "reference_profile.csv").open() as stream:
     REFERENCE = list(csv.DictReader(stream))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import bsconv_nas
 from benchmarks.made_up_study import MadeUpStudy
 from bsconv_nas.errors import StorageError, StudyError
-from bsconv_nas.space import GeneSpace
+from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study.rows import StudyTable
 from bsconv_nas.study.storage import sqlite_url
 from tests.searches import LIMITS, table_top1

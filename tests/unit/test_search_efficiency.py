@@ -19,7 +19,7 @@ from benchmarks.synthetic import CHANCE, Problem
 from benchmarks.tables.table import Row, Table, table_space
 from benchmarks.tasks import SyntheticTask, TableTask, tasks
 from bsconv_nas.samplers.gp import Features, Kernel, Posterior
-from bsconv_nas.space import Genotype
+from bsconv_nas.spaces.genes import Genotype
 
 TASK = SyntheticTask(Problem(8, 0))
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas.study.seeds import trial_seed
+from bsconv_nas.study.records import trial_seed
 
 
 def test_seeds_never_change() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, UsageError
-from bsconv_nas.limits import Limits
 from bsconv_nas.plan import check_settings, default_name, resources, studies_folder
 from bsconv_nas.study.settings import (
     SearchSettings,

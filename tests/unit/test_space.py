@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas import space as space_module
 from bsconv_nas.errors import SpaceError
-from bsconv_nas.space import Choice, Gene, GeneSpace, Genotype, extreme
+from bsconv_nas.spaces import genes as space_module
+from bsconv_nas.spaces.genes import Choice, Gene, GeneSpace, Genotype, extreme
 
 
 def _macs(genotype: Genotype) -> dict[str, float]:

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy.event
 from optuna.trial import TrialState as OptunaState
 
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, StudyError
 from bsconv_nas.evaluation import EpochResult
-from bsconv_nas.limits import Limits
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.study import Study, TrialRecord, TrialState
 from bsconv_nas.study.storage import open_storage, sqlite_url
 from tests.searches import LIMITS, new_study, sampler_for, table_cost, table_space

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.tables import make_table
 from benchmarks.tables.table import EPOCHS, FILE, HEADER, Row, Table, arch_of, table_space, unseen_top1
-from bsconv_nas.cost import cost_of
+from bsconv_nas.networks.cost import cost_of
 
 SPACE = table_space()
 ROW = Row(("U", "S-1/8", 5, 24, 2, 3, "pair"), 1, 10, 20, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 0.75, 1.5)

@@ -5,8 +5,8 @@ from typing import Annotated
 import pytest
 from pydantic import BeforeValidator, Field, ValidationError
 
+from bsconv_nas.base.toml_files import TomlModel, check_toml, read_toml
 from bsconv_nas.errors import UsageError
-from bsconv_nas.toml_files import TomlModel, check_toml, read_toml
 
 
 class Inner(TomlModel):

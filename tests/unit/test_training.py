@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from bsconv_nas.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.arch_space import ArchSpace
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.data import ImageData, load_search_data
-from bsconv_nas.engine import Search
+from bsconv_nas.engine.search import Search
 from bsconv_nas.errors import ArchError, StorageError, TrainingError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.executors.local import LocalExecutor
-from bsconv_nas.limits import Limits
-from bsconv_nas.network import build
+from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
+from bsconv_nas.nn.build import build
 from bsconv_nas.samplers import make_sampler
-from bsconv_nas.space_file import find_space
+from bsconv_nas.spaces.files import find_space
+from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.train import loop
 from bsconv_nas.train.checkpoint import load_checkpoint, load_weights, save_weights
 from bsconv_nas.train.evaluator import TrainingEvaluator

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bsconv_nas.base.text import did_you_mean
+from bsconv_nas.base.units import counted, format_amount, format_duration, parse_amount, parse_duration
 from bsconv_nas.errors import UsageError
-from bsconv_nas.units import counted, did_you_mean, format_amount, format_duration, parse_amount, parse_duration
 
 
 @pytest.mark.parametrize(

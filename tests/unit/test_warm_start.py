@@ -8,15 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from bsconv_nas.api import search
+from bsconv_nas.base.limits import Limits
 from bsconv_nas.cli.app import app
 from bsconv_nas.errors import StudyError, UsageError
-from bsconv_nas.limits import Limits
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.samplers import STOCK_SAMPLERS, SamplerOptions, make_sampler
 from bsconv_nas.samplers.observations import transferred
 from bsconv_nas.samplers.options import Earlier
 from bsconv_nas.samplers.warm_start import earlier_front, earlier_results
-from bsconv_nas.space import GeneSpace, Genotype
+from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.study import Study
 from tests.searches import table_space, table_top1
 

@@ -1,0 +1,1 @@
+"""Latency: of exported networks, measured, and of a whole space, from measured operations."""

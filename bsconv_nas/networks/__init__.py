@@ -1,0 +1,1 @@
+"""Networks as values: what they are made of, what they cost; the standard library only."""

@@ -1,0 +1,1 @@
+"""Search spaces: named genes, and the networks that they describe, with an exact cost."""

@@ -1,0 +1,1 @@
+"""Formulas that several rooms share: intervals, log errors, forecasts of learning curves."""
