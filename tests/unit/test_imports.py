@@ -8,7 +8,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "optuna", "ray", "pandas", "plotly", "sklearn")
-LIGHT = ("space", "arch", "arch_space", "space_file", "cost", "references", "units", "files", "toml_files")
+LIGHT = (
+    "networks.arch",
+    "networks.cost",
+    "spaces.genes",
+    "spaces.networks",
+    "spaces.files",
+    "spaces.references",
+    "base.units",
+    "base.files",
+    "base.toml_files",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)
