@@ -83,5 +83,5 @@ class CommonFront:
 
     def share(self, costs: Sequence[float], accuracies: Sequence[float]) -> float:
         """Share of the hypervolume that these networks have; 1 where the front has none, being a single network."""
-        own = hypervolume([self.axis.position(cost) for cost in costs], accuracies, 1.0, self.floor)
-        return own / self.best if self.best else 1.0
+        volume = hypervolume([self.axis.position(cost) for cost in costs], accuracies, 1.0, self.floor)
+        return volume / self.best if self.best else 1.0

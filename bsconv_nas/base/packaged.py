@@ -5,7 +5,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parents[1]
 
 
-def packaged_folder(kind: str) -> Path:
-    """Folder of the packaged TOML files of a kind: `search_spaces` or `studies`."""
-    packaged = _PACKAGE / "_packaged" / kind
-    return packaged if packaged.is_dir() else _PACKAGE.parent / kind
+def packaged_folder(folder: str) -> Path:
+    """Where the packaged TOML files of `search_spaces` or `studies` lie."""
+    packaged = _PACKAGE / "_packaged" / folder
+    return packaged if packaged.is_dir() else _PACKAGE.parent / folder

@@ -54,7 +54,7 @@ def check_toml(data: dict[str, Any], model: type[_Model], where: str) -> _Model:
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     problems = error.errors()
     # A misspelt key is reported twice, as missing and as unknown: only the second says what to do.
-    problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])
+    problem = next((details for details in problems if details["type"] == "extra_forbidden"), problems[0])
     place = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
@@ -81,7 +81,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
-        if found is not None:
-            return found
+        model = _model_in(inner)
+        if model is not None:
+            return model
     return None

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -129,7 +128,7 @@ class ArrayFile:
             raise StorageError(f"decoded images vanished from {self._folder}; run the same command again")
         return entry
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(self, *_: object):
         self._discard()
 
     def _discard(self) -> None:

@@ -14,10 +14,10 @@ _NOTABLE = 0.3  # share of one class that needs none where there are many
 def caveats(data: ImageData) -> list[str]:
     """Sentences about held-out images that are few, or mostly of one class; none where all is well."""
     count = len(data.val_labels)
-    found: list[str] = []
+    sentences: list[str] = []
     if count < _FEW:
         low, high = binomial_interval(0.8, count)
-        found.append(
+        sentences.append(
             f"with {count} held-out images an accuracy of 80 % may be one of {100 * low:.0f} to {100 * high:.0f} %; "
             "more images would tell networks apart better"
         )
@@ -25,5 +25,5 @@ def caveats(data: ImageData) -> list[str]:
     share = float(images.max()) / count
     if share >= min(_COMMON, max(_NOTABLE, 2 / data.num_classes)):
         name = printable(data.classes[int(images.argmax())])
-        found.append(f"always answering {name!r} would be right for {100 * share:.1f} % of the held-out images")
-    return found
+        sentences.append(f"always answering {name!r} would be right for {100 * share:.1f} % of the held-out images")
+    return sentences

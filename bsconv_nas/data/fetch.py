@@ -68,11 +68,11 @@ def fetch(remote: Remote, folder: Path) -> Path:
         return target
     partial = target.with_name(f"{target.name}.part")
     _download(remote, partial)
-    found = _md5(partial)
-    if found != remote.md5:
+    digest = _md5(partial)
+    if digest != remote.md5:
         partial.unlink()
         raise DataError(
-            f"{remote.url} arrived with MD5 {found} instead of {remote.md5} and was removed; "
+            f"{remote.url} arrived with MD5 {digest} instead of {remote.md5} and was removed; "
             f"{_next_step(remote, folder)}"
         )
     os.replace(partial, target)

@@ -77,9 +77,9 @@ class _Folder:
         layout = find_layout(Path(os.path.expanduser(source)))
         classes = tuple(visible_folders(layout.root / layout.train))
         if len(classes) < 2:
-            found = f"only one class folder ({listed(classes)})" if classes else "no class folders"
+            problem = f"only one class folder ({listed(classes)})" if classes else "no class folders"
             raise DataError(
-                f"{found} in {str(layout.root / layout.train)!r}; at least 2 classes are needed, "
+                f"{problem} in {str(layout.root / layout.train)!r}; at least 2 classes are needed, "
                 "each a folder of images: <class>/*.jpg"
             )
         return cls(layout, classes)

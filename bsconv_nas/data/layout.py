@@ -56,10 +56,10 @@ def find_layout(root: Path) -> Layout:
         return Layout(root, ".")
     if len(parts) == 1 and len(folders) > len(parts["train"]):
         return Layout(root, ".")  # Beside other folders and without a test part, `train` is a class: locomotives.
-    found = {part: _only(root, part, names) for part, names in parts.items()}
-    if "test" in found:
-        return Layout(root, found["train"], found.get("val"), found["test"])
-    return Layout(root, found["train"], None, found.get("val"))
+    folders = {part: _only(root, part, names) for part, names in parts.items()}
+    if "test" in folders:
+        return Layout(root, folders["train"], folders.get("val"), folders["test"])
+    return Layout(root, folders["train"], None, folders.get("val"))
 
 
 def _only(root: Path, part: str, names: list[str]) -> str:

@@ -58,10 +58,10 @@ def list_images(root: Path, part: str, labels: Mapping[str, int]) -> list[ImageF
     files: list[ImageFile] = []
     empty: list[str] = []
     for name, label in labels.items():
-        found = sorted(_walk(base / name, prefix + name, label, above))
-        if not found:
+        images = sorted(_walk(base / name, prefix + name, label, above))
+        if not images:
             empty.append(name)
-        files.extend(found)
+        files.extend(images)
     if empty:
         raise DataError(
             f"no images in class folder {listed(empty)} of {str(base)!r}; add images ({_known_suffixes()}) "

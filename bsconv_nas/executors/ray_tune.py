@@ -196,9 +196,9 @@ class _JobSearcher(Searcher):
         self._adapter = adapter
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        found = self._adapter.next_job(trial_id)
-        if found is not None:
-            job, failures = found
+        handed_out = self._adapter.next_job(trial_id)
+        if handed_out is not None:
+            job, failures = handed_out
             return {"job": job, "failures_before": failures, "attempt": failures}
         # Not finished while a trial runs: should its worker die, the job may have to be handed out once more.
         return cast(Any, Searcher.FINISHED) if self._adapter.done else None

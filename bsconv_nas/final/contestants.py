@@ -64,14 +64,14 @@ def choose(
     """
     if top < 1:
         raise UsageError(f"--top is {top}; allowed: at least 1")
-    found: dict[str, Contestant] = {}
+    contestants: dict[str, Contestant] = {}
     for budget in sorted(budgets):
         for contestant in _under(study, budget, top, arm):
-            found.setdefault(contestant.identity, contestant)
-    for budget, reference in _references(references, budgets, image_size, _classes(found.values())):
-        found.setdefault(reference.name, _of_reference(reference, budget))
+            contestants.setdefault(contestant.identity, contestant)
+    for budget, reference in _references(references, budgets, image_size, _classes(contestants.values())):
+        contestants.setdefault(reference.name, _of_reference(reference, budget))
     order: dict[Kind, int] = {"searched": 0, "random": 1, "reference": 2}
-    return sorted(found.values(), key=lambda contestant: (order[contestant.kind], contestant.macs))
+    return sorted(contestants.values(), key=lambda contestant: (order[contestant.kind], contestant.macs))
 
 
 def _under(study: Study, budget: float, top: int, arm: Study | None) -> Iterator[Contestant]:
@@ -83,11 +83,11 @@ def _under(study: Study, budget: float, top: int, arm: Study | None) -> Iterator
             f"the smallest has {format_amount(least)}: choose another --at"
         )
     known = _hand_made(members[-1])
-    found = [record for record in members if record.identity not in known]
-    for record in found[-top:]:
+    searched = [record for record in members if record.identity not in known]
+    for record in searched[-top:]:
         yield _of_trial("searched", f"trial-{record.number}", record, budget)
     for record in members[-top:]:
-        if record.identity in known:  # what the search began with was not found by it
+        if record.identity in known:  # it was a hand-made starting point of the search
             yield _of_trial("reference", known[record.identity], record, budget)
     if arm is not None:
         yield from _best_of_arm(arm, len(study.records), budget)
@@ -103,7 +103,11 @@ def _references(
 ) -> Iterable[tuple[float, NamedCost]]:
     if references != NEAREST:
         return named_references(references, budgets, image_size, classes)
-    return [(budget, found) for budget in sorted(budgets) for found in nearest_references(budget, image_size, classes)]
+    return [
+        (budget, reference)
+        for budget in sorted(budgets)
+        for reference in nearest_references(budget, image_size, classes)
+    ]
 
 
 def _classes(contestants: Iterable[Contestant]) -> int:

@@ -50,7 +50,7 @@ def margins(networks: Sequence[Row]) -> list[Margin]:
     The found network is the one that the search held to be best, by its brief training; the other one is the best of
     its kind by test accuracy, which is to its advantage.
     """
-    found: list[Margin] = []
+    leads: list[Margin] = []
     for budget in sorted({network.budget for network in networks if network.budget is not None}):
         inside = [network for network in networks if network.macs <= budget]
         searched = [network for network in inside if network.kind == "searched"]
@@ -58,13 +58,13 @@ def margins(networks: Sequence[Row]) -> list[Margin]:
             others = [network for network in inside if network.kind == kind]
             if searched and others:
                 best = max(searched, key=lambda network: network.brief_val_top1 or 0.0)
-                found.append(_margin(budget, best, max(others, key=lambda network: network.mean)))
-    return found
+                leads.append(_margin(budget, best, max(others, key=lambda network: network.mean)))
+    return leads
 
 
-def markdown(given: Iterable[Margin]) -> list[str]:
+def markdown(leads: Iterable[Margin]) -> list[str]:
     """Lines of a table."""
-    rows = (" | ".join(cells(margin)) for margin in given)
+    rows = (" | ".join(cells(margin)) for margin in leads)
     return ["| " + " | ".join(HEADERS) + " |", "|---:|---|---|---:|", *(f"| {row} |" for row in rows)]
 
 

@@ -38,8 +38,8 @@ def nearest_references(budget: float, image_size: tuple[int, int], num_classes: 
     }
     blueprint = {name: macs for name, macs in estimates.items() if "_bsconv" in name}
     plain = {name: macs for name, macs in estimates.items() if "mobilenet" in name and "_bsconv" not in name}
-    found = (_nearest(group, budget, image_size, num_classes) for group in (blueprint, plain))
-    return [reference for reference in found if reference is not None]
+    references = (_nearest(group, budget, image_size, num_classes) for group in (blueprint, plain))
+    return [reference for reference in references if reference is not None]
 
 
 def named_references(
@@ -54,7 +54,7 @@ def named_references(
     """
     small = _usual_side(image_size) == 32
     names = sorted(name for name in _estimates(small, image_size) if not any(d in name for d in _TOO_DEEP))
-    found: dict[str, tuple[float, NamedCost]] = {}
+    references: dict[str, tuple[float, NamedCost]] = {}
     for pattern in patterns.split(","):
         fitting = [name for name in names if fnmatchcase(name, pattern.strip())]
         costs = [reference_cost(name, image_size, num_classes) for name in fitting]
@@ -64,8 +64,8 @@ def named_references(
                 f"--references: no network fits {pattern.strip()!r} within {format_amount(max(budgets))} MACs; "
                 "`bsconv-nas models list` shows their names and costs"
             )
-        found |= within
-    return list(found.values())
+        references |= within
+    return list(references.values())
 
 
 def _budget_of(cost: NamedCost, budgets: Sequence[float]) -> float:

@@ -60,8 +60,8 @@ class FinalQueue:
     @property
     def records(self) -> dict[Path, FinalRecord]:
         """Records of all trainings that are done, by folder."""
-        found = {folder: self._done(number) for number, folder in enumerate(self._folders)}
-        return {folder: record for folder, record in found.items() if record is not None}
+        records = {folder: self._done(number) for number, folder in enumerate(self._folders)}
+        return {folder: record for folder, record in records.items() if record is not None}
 
     @property
     def complete(self) -> bool:

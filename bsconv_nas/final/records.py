@@ -72,9 +72,9 @@ def best_weights(study_folder: Path, trial: int, identity: str) -> tuple[Path, l
         for folder, record in records.items()
         if record.test_top1 is not None and record.key.startswith(f"{identity} ")
     }
-    kept = [folder for folder in tested if (folder / WEIGHTS).is_file()]
-    if not kept:
+    with_weights = [folder for folder in tested if (folder / WEIGHTS).is_file()]
+    if not with_weights:
         return None
-    best = max(kept, key=lambda folder: (tested[folder].val_top1, -tested[folder].seed))
+    best = max(with_weights, key=lambda folder: (tested[folder].val_top1, -tested[folder].seed))
     others = sorted((r for folder, r in tested.items() if folder != best), key=lambda record: record.seed)
     return best / WEIGHTS, [tested[best], *others]

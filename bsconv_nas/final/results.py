@@ -117,9 +117,9 @@ def summarise(
     """The results of trainings that are tested; a contestant of which every training failed is left out."""
     rows: list[Row] = []
     for contestant in contestants:
-        own = sorted((r for r in records if r.name == contestant.name), key=lambda record: record.seed)
-        if own:
-            rows.append(_row(contestant, own))
+        trainings = sorted((r for r in records if r.name == contestant.name), key=lambda record: record.seed)
+        if trainings:
+            rows.append(_row(contestant, trainings))
     ahead = margins.margins(rows)
     return FinalResults(epochs, list(seeds), data, _rank_correlation(rows), _reference_share(rows), ahead, rows)
 
@@ -160,5 +160,5 @@ def _rank_correlation(rows: Sequence[Row]) -> float | None:
         return None
     from scipy.stats import spearmanr
 
-    found: Any = spearmanr([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    return float(found.statistic)
+    correlation: Any = spearmanr([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    return float(correlation.statistic)

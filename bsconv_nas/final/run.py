@@ -54,14 +54,14 @@ class Final:
     def _tested(
         self, records: dict[Path, FinalRecord], test: TestData, progress: Callable[[], None]
     ) -> dict[Path, FinalRecord]:
-        found: dict[Path, FinalRecord] = {}
+        tested: dict[Path, FinalRecord] = {}
         for folder, record in records.items():
             if record.test_top1 is None:
                 record = record.tested(self._top1(folder, record, test), len(test.images))  # noqa: PLW2901
                 write_record(folder, record)
-            found[folder] = record
+            tested[folder] = record
             progress()
-        return found
+        return tested
 
     def _top1(self, folder: Path, record: FinalRecord, test: TestData) -> float:
         arch = next(c.arch for c in self.contestants if c.name == record.name)
@@ -103,9 +103,9 @@ def check_data(file: StudyFile, data: ImageData) -> None:
 
 def _keep_best(records: dict[Path, FinalRecord]) -> None:
     """Delete the weights of all seeds of a network but the best by validation: choosing by test would be cheating."""
-    names = {record.name for record in records.values()}
-    for name in names:
-        kept = [folder for folder, record in records.items() if record.name == name and (folder / WEIGHTS).is_file()]
-        kept.sort(key=lambda folder: (records[folder].val_top1, -records[folder].seed))
-        for folder in kept[:-1]:
+    with_weights_of_all = [folder for folder in records if (folder / WEIGHTS).is_file()]
+    for name in {record.name for record in records.values()}:
+        with_weights = [folder for folder in with_weights_of_all if records[folder].name == name]
+        with_weights.sort(key=lambda folder: (records[folder].val_top1, -records[folder].seed))
+        for folder in with_weights[:-1]:
             (folder / WEIGHTS).unlink()

@@ -34,9 +34,9 @@ Progress = Callable[[int, int], None]
 
 
 def table_of(
-    space: ArchSpace, threads: int, kept: Path | None = None, progress: Progress | None = None
+    space: ArchSpace, threads: int, study_file: Path | None = None, progress: Progress | None = None
 ) -> LatencyTable:
-    """The latency table of a space: the one in the file `kept`, the one in the user's cache, or a new one.
+    """The latency table of a space: the one in `study_file`, the one in the user's cache, or a new one.
 
     `progress(done, total)` is called while a new one is measured.
 
@@ -49,10 +49,10 @@ def table_of(
     cached = (
         user_cache() / "latency" / f"{space.name}-{hashlib.sha256('|'.join(machine).encode()).hexdigest()[:16]}.json"
     )
-    for path in (kept, cached):
-        found = read_table(path, space.fingerprint, threads) if path is not None else None
-        if found is not None:
-            return found
+    for path in (study_file, cached):
+        table = read_table(path, space.fingerprint, threads) if path is not None else None
+        if table is not None:
+            return table
     table = measured_table(space, setting, progress or (lambda done, total: None))
     table.write(cached)
     return table
@@ -83,11 +83,11 @@ def measured_operations(operations: Sequence[Operation], progress: Callable[[], 
     other = _something_else()
     times: list[list[float]] = [[] for _ in operations]
     for _ in range(ROUNDS):
-        for operation, own in zip(operations, times, strict=True):
+        for operation, seconds in zip(operations, times, strict=True):
             with torch.inference_mode():
-                own.extend(_times(_runner(operation), other))
+                seconds.extend(_times(_runner(operation), other))
             progress()
-    return [round(median(own), 6) for own in times]
+    return [round(median(seconds), 6) for seconds in times]
 
 
 def _times(run: Callable[[], object], other: Callable[[], object]) -> list[float]:
@@ -117,9 +117,9 @@ def _networks(
     rng = random.Random(0)
     archs = [space.decode(space.random(rng)) for _ in range(NETWORKS)]
     size = (space.in_channels, *space.image_size)
-    found = measure([runner(build(arch, seed=0), size, setting) for arch in archs], _NETWORK_SECONDS, progress)
+    latencies = measure([runner(build(arch, seed=0), size, setting) for arch in archs], _NETWORK_SECONDS, progress)
     sums = [sum(ms[operation] for operation in operations_of(arch)) for arch in archs]
-    return [_Whole(own, latency.median_ms) for own, latency in zip(sums, found, strict=True)]
+    return [_Whole(total, latency.median_ms) for total, latency in zip(sums, latencies, strict=True)]
 
 
 def _fitted(networks: Sequence[_Whole]) -> tuple[float, tuple[tuple[float, float], ...]]:

@@ -103,12 +103,12 @@ def measure(
         repeat(run, _WARM_UP_SECONDS, 2)
     times: list[list[float]] = [[] for _ in runners]
     for _ in range(ROUNDS):
-        for run, own in zip(runners, times, strict=True):
+        for run, seconds_of_run in zip(runners, times, strict=True):
             run()  # the caches hold what ran before
-            own.extend(repeat(run, seconds / ROUNDS, _LEAST_RUNS))
+            seconds_of_run.extend(repeat(run, seconds / ROUNDS, _LEAST_RUNS))
             if progress is not None:
                 progress()
-    return [_summary(found) for found in times]
+    return [_summary(seconds) for seconds in times]
 
 
 def _torch_runner(network: nn.Module, images: torch.Tensor) -> Callable[[], object]:

@@ -86,8 +86,8 @@ def _parse_resnet(text: str) -> ResNetSpec | str:
     match = _RESNET.fullmatch(text)
     if match is None:
         return "allowed are MobileNets, ResNets and WRNs, with at most _bsconvu or _bsconvs_p<X>d<Y> at the end"
-    kind, cifar, depth = match["kind"], match["cifar"] is not None, int(match["depth"])
-    wide = kind == "wrn"
+    family, cifar, depth = match["kind"], match["cifar"] is not None, int(match["depth"])
+    wide = family == "wrn"
     depths = WIDE_DEPTHS if wide else CIFAR_DEPTHS if cifar else IMAGENET_DEPTHS
     if depth not in depths:
         return f"depth {depth} does not exist, allowed for it are {', '.join(map(str, depths))}"
@@ -100,7 +100,7 @@ def _parse_resnet(text: str) -> ResNetSpec | str:
     if match["p"] and (p is None or p > 1):
         return f"the ratio p{match['p']} {'divides by zero' if p is None else 'is outside of 0 to 1'}"
     bsconv = match["bsconv"] and match["bsconv"][len("bsconv")].upper()
-    return ResNetSpec(depths[depth], cifar, kind != "resnet", width, bsconv, None if p is None else float(p))
+    return ResNetSpec(depths[depth], cifar, family != "resnet", width, bsconv, None if p is None else float(p))
 
 
 def _fraction(text: str) -> Fraction | None:
@@ -142,8 +142,8 @@ def _mobilenet_names() -> Iterator[str]:
 
 
 def _resnet_names() -> Iterator[str]:
-    bases = [f"{kind}{depth}" for kind in ("resnet", "preresnet") for depth in IMAGENET_DEPTHS]
-    bases += [f"cifar_{kind}{depth}" for kind in ("resnet", "preresnet") for depth in CIFAR_DEPTHS]
+    bases = [f"{family}{depth}" for family in ("resnet", "preresnet") for depth in IMAGENET_DEPTHS]
+    bases += [f"cifar_{family}{depth}" for family in ("resnet", "preresnet") for depth in CIFAR_DEPTHS]
     bases += [f"cifar_wrn{depth}_{width}" for depth in WIDE_DEPTHS for width in (1, 2, 4, 6, 8, 10, 12)]
     for base in bases:
         yield from (f"{base}{suffix}" for suffix in ("", "_bsconvu", "_bsconvs_p1d4", "_bsconvs_p1d8"))

@@ -28,16 +28,18 @@ def _choices(value: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _conv_label(label: str) -> str:
-    kind, separator, ratio = label.partition("-")
-    if kind not in LAYER_TYPES:
-        raise ValueError(f"unknown layer type {kind!r}; {did_you_mean(kind, LAYER_TYPES)}")
-    takes_p = LAYER_TYPES[kind].takes_p
+    layer_type, separator, ratio = label.partition("-")
+    if layer_type not in LAYER_TYPES:
+        raise ValueError(f"unknown layer type {layer_type!r}; {did_you_mean(layer_type, LAYER_TYPES)}")
+    takes_p = LAYER_TYPES[layer_type].takes_p
     if takes_p != bool(separator):
-        raise ValueError(f"write {kind}-1/4 (with a ratio)" if takes_p else f"write {kind} (it has no ratio)")
+        example = f"{layer_type}-1/4 (with a ratio)" if takes_p else f"{layer_type} (it has no ratio)"
+        raise ValueError(f"write {example}")
     if takes_p and (not re.fullmatch(r"[1-9][0-9]{0,2}(/[1-9][0-9]{0,2})?", ratio) or Fraction(ratio) > 1):
-        raise ValueError(f"ratio {ratio!r} of {kind}: allowed are fractions up to 1, for example {kind}-1/4")
+        allowed = f"allowed are fractions up to 1, for example {layer_type}-1/4"
+        raise ValueError(f"ratio {ratio!r} of {layer_type}: {allowed}")
     if takes_p and ratio != str(Fraction(ratio)):
-        raise ValueError(f"write {kind}-{Fraction(ratio)}, the ratio in lowest terms")
+        raise ValueError(f"write {layer_type}-{Fraction(ratio)}, the ratio in lowest terms")
     return label
 
 

@@ -100,10 +100,10 @@ class GeneSpace:
         Raises:
             SpaceError: a cost that is not a finite number.
         """
-        found = self._cost(genotype)
-        if not isinstance(found, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SpaceError(f"the cost of {genotype} is {found!r}; return costs by name, for example {{'macs': 12e6}}")
-        return {name: _finite(value, f"cost {name!r}", genotype) for name, value in found.items()}
+        costs = self._cost(genotype)
+        if not isinstance(costs, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SpaceError(f"the cost of {genotype} is {costs!r}; return costs by name, for example {{'macs': 12e6}}")
+        return {name: _finite(value, f"cost {name!r}", genotype) for name, value in costs.items()}
 
     def traits(self, genotype: Genotype) -> dict[str, float]:
         """Numbers, by name and the same names for all, that accuracy may follow; known before training, no costs.
@@ -114,8 +114,8 @@ class GeneSpace:
         Raises:
             SpaceError: a trait that is not a finite number.
         """
-        found = self._traits(genotype) if self._traits else {}
-        return {name: _finite(value, f"trait {name!r}", genotype) for name, value in found.items()}
+        traits = self._traits(genotype) if self._traits else {}
+        return {name: _finite(value, f"trait {name!r}", genotype) for name, value in traits.items()}
 
     def canonical(self, genotype: Genotype) -> Genotype:
         """The one genotype that stands for all that give the same network; here, itself."""

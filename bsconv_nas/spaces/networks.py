@@ -98,8 +98,8 @@ class ArchSpace(GeneSpace):
         return position, masks
 
     def _positions_of(self, prefix: str) -> slice:
-        found = [position for name, position in self._positions.items() if name.startswith(prefix)]
-        return slice(found[0], found[-1] + 1) if found else slice(0, 0)
+        positions = [position for name, position in self._positions.items() if name.startswith(prefix)]
+        return slice(positions[0], positions[-1] + 1) if positions else slice(0, 0)
 
     def identity(self, genotype: Genotype) -> str:
         return self.decode(genotype).arch_id

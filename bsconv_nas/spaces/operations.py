@@ -15,21 +15,21 @@ def operations_in(space: ArchSpace) -> list[Operation]:
     Stage by stage, with the shapes that may enter it, so a space of 1e20 networks takes a fraction of a second.
     """
     definition, network = space.definition, space.definition.network
-    found: set[Operation] = set()
+    distinct: set[Operation] = set()
     shapes: set[Shape] = set()
     for stem in _stems(definition):
         operations, shape = stem_operations(stem, space.in_channels, space.image_size)
-        found.update(operations)
+        distinct.update(operations)
         shapes.add(shape)
     for stage in definition.stages:
         operations, after = _stage(definition, stage, shapes)
-        found |= operations
+        distinct |= operations
         shapes = after | (shapes if 0 in stage.depth else set())
     for shape in shapes:
         for channels in network.head_channels:
             for activation in network.activation:
-                found.update(tail_operations(HeadSpec(channels, activation), shape, space.num_classes))
-    return sorted(found)
+                distinct.update(tail_operations(HeadSpec(channels, activation), shape, space.num_classes))
+    return sorted(distinct)
 
 
 def _stems(definition: SpaceFile) -> Iterator[StemSpec]:
@@ -41,16 +41,16 @@ def _stems(definition: SpaceFile) -> Iterator[StemSpec]:
 
 def _stage(definition: SpaceFile, stage: StageChoices, shapes: set[Shape]) -> tuple[set[Operation], set[Shape]]:
     """Operations of a stage that `shapes` may enter, and the shapes that leave it."""
-    found: set[Operation] = set()
+    distinct: set[Operation] = set()
     after: set[Shape] = set()
     for stride, entering in ((stage.stride, shapes), (1, after)):  # the first layer, then all others
         for shape in tuple(entering):
             for layer in _layers(definition, stage, stride):
                 if entering is shapes or layer.out_channels == shape[0]:
                     operations, left = block_operations([_block(definition, layer, shape)], shape)
-                    found.update(operations)
+                    distinct.update(operations)
                     after.add(left)
-    return found, after
+    return distinct, after
 
 
 def _layers(definition: SpaceFile, stage: StageChoices, stride: int) -> Iterator[LayerSpec]:

@@ -67,11 +67,11 @@ REFERENCES: dict[str, Reference] = {
 
 def references_in(space: ArchSpace) -> dict[str, Genotype]:
     """The references that are points of the space, by name, in the order of `REFERENCES`."""
-    found: dict[str, Genotype] = {}
+    genotypes: dict[str, Genotype] = {}
     for name, arch in _possible(space.image_size, space.num_classes):
         with suppress(UsageError):  # not a point of the space
-            found[name] = space.encode(replace(arch, in_channels=space.in_channels))
-    return found
+            genotypes[name] = space.encode(replace(arch, in_channels=space.in_channels))
+    return genotypes
 
 
 def reference_names(image_size: tuple[int, int], num_classes: int) -> dict[str, str]:

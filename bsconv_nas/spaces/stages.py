@@ -84,6 +84,6 @@ def layer_spec(
     label: str, width: int, kernel_size: int, stride: int, inner_bn: bool, se: bool, activation: str
 ) -> LayerSpec:
     """The layer of a label such as "U" or "S-1/4"."""
-    kind, _, ratio = label.partition("-")
+    layer_type, _, ratio = label.partition("-")
     p = float(Fraction(ratio)) if ratio else None
-    return LayerSpec(kind, width, kernel_size, stride, p, inner_bn, se, activation)
+    return LayerSpec(layer_type, width, kernel_size, stride, p, inner_bn, se, activation)

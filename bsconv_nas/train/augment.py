@@ -30,8 +30,8 @@ def training_batches(
     changes = draw_changes(count, recipe, generator).to(labels.device)
     labels = labels[order.to(labels.device)]
     parts = (order.to(images.device).split(size), labels.split(size), changes.split(size))
-    for chosen, theirs, how in zip(*parts, strict=True):
-        yield scaled(changed(send(images[chosen], labels.device), how, recipe), scale), theirs
+    for chosen, batch_labels, how in zip(*parts, strict=True):
+        yield scaled(changed(send(images[chosen], labels.device), how, recipe), scale), batch_labels
 
 
 def draw_changes(count: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -75,8 +75,8 @@ def resized_crops(images: Tensor, crops: Tensor) -> Tensor:
     Pixels are interpolated; as parts are only ever enlarged, none is left out.
     """
     grid = affine_grid(crops, list(images.shape), False)
-    found = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return found.contiguous(memory_format=torch.channels_last)
+    resized = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return resized.contiguous(memory_format=torch.channels_last)
 
 
 def draw_crops(count: int, least: float, flip: bool, generator: torch.Generator) -> Tensor:

@@ -28,9 +28,9 @@ class WeightAverage:
 
         The memory of the average grows with the steps, so that it soon forgets the first weights.
         """
-        kept = min(self._ema, step / (10 + step))
+        decay = min(self._ema, step / (10 + step))
         averages, values = (list(tensors) for tensors in zip(*self._floats, strict=True))
-        get_ema_multi_avg_fn(kept)(averages, values, step)
+        get_ema_multi_avg_fn(decay)(averages, values, step)
         for average, value in self._counts:
             average.copy_(value)
 

@@ -72,8 +72,8 @@ def _weight_gradient(gradient: Tensor, images: Tensor, weight: Tensor, stride: l
         return _stock_gradients(gradient, images, weight, stride, padding, [False, True])[1]
     rows = max(1, _CHUNK_BYTES // (images[0].numel() * images.element_size()))
     total = torch.zeros(weight.shape, device=weight.device, dtype=torch.promote_types(weight.dtype, torch.float32))
-    for some, theirs in zip(images.split(rows), gradient.split(rows), strict=True):
-        total += _windows_gradient(theirs, some, weight, stride, padding)
+    for batch, batch_gradient in zip(images.split(rows), gradient.split(rows), strict=True):
+        total += _windows_gradient(batch_gradient, batch, weight, stride, padding)
     return total.to(weight.dtype)
 
 

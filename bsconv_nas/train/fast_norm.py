@@ -96,5 +96,5 @@ def _sums(gradient: Tensor, images: Tensor, mean: Tensor, variance: Tensor, eps:
 def _affine(folded: Tensor, scale: Tensor, shift: Tensor | None, pixels: int) -> Tensor:
     """scale * x + shift in one pass with full precision: a normalisation by mean 0 and variance 1."""
     shift = torch.zeros_like(scale) if shift is None else shift
-    given = [value.repeat(pixels) for value in (scale, shift, torch.zeros_like(scale), torch.ones_like(scale))]
-    return _normalise(folded, *given, False, 0.0, 0.0)[0]
+    parameters = [value.repeat(pixels) for value in (scale, shift, torch.zeros_like(scale), torch.ones_like(scale))]
+    return _normalise(folded, *parameters, False, 0.0, 0.0)[0]

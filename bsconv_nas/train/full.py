@@ -157,9 +157,9 @@ def finished_result(folder: Path, key: str) -> TrainingResult | None:
         UsageError: the folder holds another training, finished or not.
     """
     result = _read_result(folder / RESULT)
-    found = result.key if result else checkpoint_key(folder / CHECKPOINT)
-    if found not in (None, key):
-        other = result.model if result else f"{found}".split()[0]
+    earlier_key = result.key if result else checkpoint_key(folder / CHECKPOINT)
+    if earlier_key not in (None, key):
+        other = result.model if result else f"{earlier_key}".split()[0]
         raise UsageError(f"{folder} holds another training ({other}, other settings or data); choose another --to")
     return result
 

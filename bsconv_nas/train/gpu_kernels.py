@@ -95,7 +95,7 @@ def correlate(
         mask = inside[:, None] & exists[None, :]
         place = ((image * height + y) * width + x).to(tl.int64) * channels
         values = tl.load(images + place[:, None] + channel[None, :], mask=mask, other=0.0)
-        theirs = tl.load(gradient + pixel.to(tl.int64)[:, None] * channels + channel[None, :], mask=mask, other=0.0)
-        total += tl.sum(values.to(tl.float32) * theirs.to(tl.float32), 0)
+        gradients = tl.load(gradient + pixel.to(tl.int64)[:, None] * channels + channel[None, :], mask=mask, other=0.0)
+        total += tl.sum(values.to(tl.float32) * gradients.to(tl.float32), 0)
     place = (chunk * K * K + tap).to(tl.int64) * channels
     tl.store(parts + place + channel, total, mask=exists)

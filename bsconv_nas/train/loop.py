@@ -90,8 +90,8 @@ def _correct(network: nn.Module, images: Tensor, labels: Tensor, precision: Prec
     """Number of images whose highest logit is their label, `batch` of them at a time."""
     correct = torch.zeros((), dtype=torch.int64, device=labels.device)
     with torch.inference_mode(), forward_pass(labels.device, precision):
-        for some, theirs in zip(images.split(batch), labels.split(batch), strict=True):
-            correct += (network(as_input(send(some, labels.device))).argmax(1) == theirs).sum()
+        for batch_images, batch_labels in zip(images.split(batch), labels.split(batch), strict=True):
+            correct += (network(as_input(send(batch_images, labels.device))).argmax(1) == batch_labels).sum()
     return int(correct)
 
 

@@ -58,8 +58,8 @@ def free_memory(device: torch.device) -> None:
 
 def _gradients(images: Tensor, labels: Tensor, loss_of: Callable[[Tensor, Tensor], Tensor], parts: int) -> Tensor:
     total = torch.zeros((), device=images.device)
-    for some, theirs in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
-        loss = loss_of(some, theirs) * (len(some) / len(images))
+    for part, part_labels in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        loss = loss_of(part, part_labels) * (len(part) / len(images))
         loss.backward()
         total += loss.detach()
     return total
