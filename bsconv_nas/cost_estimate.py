@@ -19,7 +19,7 @@ from bsconv_nas.train.placement import place
 _SAMPLES = 300
 _ENOUGH = 10
 _FIRST_IMAGES = 16
-_SEARCH_SECONDS = 0.5  # of measuring each of two networks before a search
+_SEARCH_SECONDS = 0.5  # spent on measuring each of two networks before a search
 
 
 @dataclass(frozen=True, slots=True)

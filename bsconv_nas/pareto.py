@@ -62,7 +62,7 @@ class CommonFront:
     """The best front of several groups of networks together, which each of them is measured by.
 
     Attributes:
-        axis: of costs, from the cheapest of all networks to the limit.
+        axis: the cost axis, from the cheapest of all networks to the limit.
         floor: accuracy from which on area counts; by default that of the least accurate network of the front.
         best: the front's hypervolume.
     """

@@ -25,7 +25,7 @@ def read_limited(path: Path, most: int = 1_000_000) -> str:
         UnicodeDecodeError: it is not UTF-8.
     """
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # of a folder the system says so
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # for folders the system's error will do
         raise OSError(errno.EINVAL, "not a regular file")
     if status.st_size > most:
         raise OSError(errno.EFBIG, f"larger than {most} bytes")

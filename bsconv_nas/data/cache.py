@@ -22,7 +22,7 @@ from bsconv_nas.base.files import canonical_json, write_atomic
 from bsconv_nas.data.images import Images
 from bsconv_nas.errors import StorageError
 
-# Raise when decoding, splitting or the files themselves change: old entries are then not found.
+# Increase this number when decoding, splitting or the file format changes: older entries are then ignored.
 FORMAT_VERSION = 1
 _STALE_SECONDS = 3600
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -146,7 +146,7 @@ class ArrayFile:
             os.posix_fallocate(self._stream.fileno(), 0, self._stream.tell() + int(np.prod(self._shape)))
         except OSError as error:
             if error.errno in _NO_ROOM:
-                raise  # Anything else means that the file system cannot reserve; then writing will tell.
+                raise  # otherwise the file system cannot reserve space, and writing shows whether it fits
 
     def _remove_stale(self) -> None:
         """Remove what a killed process left of this key. A living one writes all the time."""

@@ -7,8 +7,8 @@ from bsconv_nas.data.images import ImageData
 from bsconv_nas.statistics.intervals import binomial_interval
 
 _FEW = 200  # held-out images; with so many an accuracy of 80 % is one of 74 to 85 %
-_COMMON = 0.75  # share of one class that needs a word even where there are two
-_NOTABLE = 0.3  # share of one class that needs none where there are many
+_COMMON = 0.75  # a class with this share of the images is mentioned, even if there are only two classes
+_NOTABLE = 0.3  # a class with less than this share is never mentioned
 
 
 def caveats(data: ImageData) -> list[str]:

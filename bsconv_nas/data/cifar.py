@@ -100,20 +100,20 @@ def _key(files: _Files, options: LoadOptions, *, train: bool) -> str | None:
     except OSError:
         return None
     listed = zip(names, status, strict=True)
-    # 32 stands for the native size: the key of the two is the same, as the pixels are.
+    # 32 is the images' native size, so both requests give the same pixels and share one cache key.
     return cache_key(root, ((name, s.st_size, s.st_mtime_ns) for name, s in listed), options.image_size or _NATIVE_SIZE)
 
 
 def _read(source: str, files: _Files, options: LoadOptions, *, train: bool) -> Any:
     """torchvision's data set of one part, downloaded if that is wanted."""
-    from torchvision import datasets  # Imports torch.
+    from torchvision import datasets  # Imported here because it imports torch.
 
     base = getattr(datasets, files.torchvision_class)
-    # The files of the other part are not needed, so they are not to be checked, which would read them.
+    # Only the files of this part are checked: checking the others would read them for nothing.
     part = type(base.__name__, (base,), {"test_list" if train else "train_list": []})
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy warns of how the pickles of 2009 spell a dtype.
+            warnings.simplefilter("ignore")  # numpy's, of how pickles of 2009 name a dtype
             return part(options.data_folder, train=train, download=options.download)
     except OSError as error:
         if error.errno in _NO_WRITING:

@@ -24,7 +24,7 @@ class Dataset:
         title: what the user reads.
         load: (source, options) -> the train part with its hold-out; must not open the test part.
         load_test: (source, options) -> the test part.
-        epochs: of a brief training, unless the user says otherwise.
+        epochs: length of a brief training, unless the user says otherwise.
         image_size: native side in pixels; None: chosen from the images.
         flip: whether a mirrored image is still one of its class.
         check_test: (source) -> nothing; raises DataError where names alone show that `load_test` cannot succeed.

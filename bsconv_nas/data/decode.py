@@ -11,14 +11,14 @@ from PIL import Image, ImageOps
 
 from bsconv_nas.data.images import Images
 
-# Named, so that a file is never handed to a rarely used decoder (PostScript, PSD, ...) because of its first bytes.
+# An explicit list: a file's first bytes must not choose a rarely used decoder (PostScript, PSD, ...).
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 # Where Pillow starts to warn of decompression bombs: a quarter of a gigabyte as RGB.
 MAX_PIXELS = 89_478_485
 MAX_FILE_BYTES = 2**29
 
-# All that Pillow is seen to raise on damaged files.
+# Every type of error that Pillow was seen to raise on damaged files.
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,

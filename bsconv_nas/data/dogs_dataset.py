@@ -10,7 +10,7 @@ from torchvision.datasets.folder import default_loader
 
 from bsconv_nas.data.dogs_files import dog_files
 
-# Where the oldest torchvision runs, the class takes no types.
+# The oldest supported torchvision has no type parameters here.
 _VisionDataset = VisionDataset[tuple[Any, Any]] if TYPE_CHECKING else VisionDataset
 
 
@@ -21,8 +21,8 @@ class StanfordDogs(_VisionDataset):
         root: folder with `Images/`, `train_list.mat` and `test_list.mat`, or where a download puts them.
         train: the train part, or the test part.
         transforms: (image, label) -> (image, label); excludes the next two.
-        transform: of the image alone.
-        target_transform: of the label alone.
+        transform: applied to the image alone.
+        target_transform: applied to the label alone.
         download: fetch what is missing (0.8 GB).
         loader: path -> image; the default gives RGB images of Pillow.
 

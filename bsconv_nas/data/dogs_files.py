@@ -117,7 +117,7 @@ def _test_names(path: Path, train_names: Sequence[str]) -> list[str]:
 
 def _read_list(path: Path, count: int) -> list[str]:
     """`<breed>/<file>` of each image in a list of MATLAB's format: a column of cells with one text each."""
-    from scipy.io import loadmat, matlab  # scikit-learn brings scipy; half a second that only this data set needs.
+    from scipy.io import loadmat, matlab  # Importing scipy takes half a second, and only this data set needs it.
 
     try:
         cells: Any = loadmat(path, variable_names=["file_list"])["file_list"]

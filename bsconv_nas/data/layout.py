@@ -55,11 +55,11 @@ def find_layout(root: Path) -> Layout:
             raise DataError(f"{str(root)!r} has {listed(folders)} but no folder 'train'; add train/<class>/*.jpg")
         return Layout(root, ".")
     if len(parts) == 1 and len(folders) > len(parts["train"]):
-        return Layout(root, ".")  # Beside other folders and without a test part, `train` is a class: locomotives.
-    folders = {part: _only(root, part, names) for part, names in parts.items()}
-    if "test" in folders:
-        return Layout(root, folders["train"], folders.get("val"), folders["test"])
-    return Layout(root, folders["train"], None, folders.get("val"))
+        return Layout(root, ".")  # `train` beside other folders, and no test part: a class, of locomotives
+    by_part = {part: _only(root, part, names) for part, names in parts.items()}
+    if "test" in by_part:
+        return Layout(root, by_part["train"], by_part.get("val"), by_part["test"])
+    return Layout(root, by_part["train"], None, by_part.get("val"))
 
 
 def _only(root: Path, part: str, names: list[str]) -> str:

@@ -112,7 +112,7 @@ def _walk(top: Path, name: str, label: int, above: frozenset[_Inode]) -> Iterato
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # A link to itself.
+    except OSError:  # A symbolic link that leads back to itself.
         return False
 
 

@@ -26,7 +26,7 @@ def unpack(archive: Path, names: Sequence[str]) -> None:
     """
     folder = archive.parent
     hidden = folder / f".{archive.name}.unpacking"
-    shutil.rmtree(hidden, ignore_errors=True)  # Left by a killed process.
+    shutil.rmtree(hidden, ignore_errors=True)  # Left behind by a process that was killed.
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(hidden, _plain_members(tar, archive), **_FILTER)

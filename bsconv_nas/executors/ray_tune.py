@@ -27,9 +27,9 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # Its paragraphs on standard output about each death: `TuneAdapter` says in a line what became of the trial.
+    # Drops Ray's paragraphs on standard output about failed workers: `TuneAdapter` logs one line for each.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "worker died or was killed|Raylet is terminated|node running low|marked dead",
-    "RAY_worker_niceness": "0",  # at Ray's 15 workers starve beside whatever else runs
+    "RAY_worker_niceness": "0",  # with Ray's default of 15, workers get hardly any time beside other programs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -60,7 +60,7 @@ class RayExecutor:
         workers: trials at a time; None: as many as the machine or cluster has room for.
         cpus_per_trial: CPU cores reserved for each.
         gpus_per_trial: GPUs reserved for each; fractions share one.
-        address: of an existing cluster, for example "auto" or "ray://host:10001"; None starts Ray on this machine.
+        address: an existing cluster, for example "auto" or "ray://host:10001"; None starts Ray on this machine.
         max_retries: how often a trial whose worker died is taken up again, from its checkpoint.
         data_bytes: size of the data that workers share, to size the object store.
     """
@@ -272,7 +272,7 @@ class _JobTrainable(tune.Trainable):
         return self._failure
 
     def _epochs(self) -> Iterator[list[Any]]:
-        # Each result costs a turn of Tune's loop, in which the worker waits: epochs of milliseconds are sent together.
+        # Each report costs one round of Tune's loop, during which the worker waits, so short epochs are sent together.
         started = time.monotonic()
         while self._failure is None:
             # Failures travel as results: an exception would look like a dead worker, and be retried.

@@ -46,7 +46,7 @@ def worker_name(evaluator: Evaluator) -> str:
     name = f"{socket.gethostname()} pid {os.getpid()}"
     if not str(getattr(evaluator, "device", "")).startswith("cuda"):
         return name
-    return f"{name} gpu {os.environ.get('CUDA_VISIBLE_DEVICES') or 0}"  # Ray shows each worker its own
+    return f"{name} gpu {os.environ.get('CUDA_VISIBLE_DEVICES') or 0}"  # Ray sets it to the GPUs of this worker
 
 
 def is_device_loss(error: Exception) -> bool:

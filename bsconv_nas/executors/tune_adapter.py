@@ -26,7 +26,7 @@ class TuneAdapter:
         self.max_retries = max_retries
         self.error: Exception | None = None
         self._jobs: dict[str, Job] = {}
-        self._failures: dict[int, list[str]] = {}  # of jobs that have not ended
+        self._failures: dict[int, list[str]] = {}  # reasons by trial number, while the job has not ended
         self._again: list[Job] = []
         self._no_more = False
 

@@ -20,10 +20,10 @@ _LONGEST_NOTE = 4000
 _SIGNS = (  # what Ray says of a dead worker, and what it means
     ("OutOfMemory", "out of memory: Ray ended it to protect the machine"),
     ("low on memory", "out of memory: Ray ended it to protect the machine"),
-    ("node has died", "its node was lost"),  # it did not answer for a while
+    ("node has died", "its node was lost"),  # Ray's message when a node stops answering
     ("node was terminated", "its node was lost"),
     ("NodeDiedError", "its node was lost"),
-    ("temporarily unavailable", "contact with its node was lost"),  # what is said first of a node that is killed
+    ("temporarily unavailable", "contact with its node was lost"),  # Ray's first message when a node is killed
 )
 _KILLED = "killed or crashed (out of memory?)"
 
@@ -66,7 +66,7 @@ def end_worker(job: Job, reason: str) -> NoReturn:
 def failure_reason(job: Job, ray_said: str) -> str:
     """Why a worker died, in one line and what it left; `ray_said` is what Ray wrote of it. Takes the note away."""
     note = _take_note(job)
-    if note.startswith("Timeout"):  # faulthandler's own first word
+    if note.startswith("Timeout"):  # how a report of faulthandler begins
         return f"no result for {job.deadline or 0:g} s\n{note}"
     if note:
         return note
@@ -74,7 +74,7 @@ def failure_reason(job: Job, ray_said: str) -> str:
         if sign in ray_said:
             return meaning
     last = ray_said.strip().rpartition("\n")[2]
-    return last if re.match(r"[\w.]+(Error|Exception)\b", last) else _KILLED  # an exception is no death, but as bad
+    return last if re.match(r"[\w.]+(Error|Exception)\b", last) else _KILLED  # it raised an exception
 
 
 def ray_message(error_file: str | None) -> str:

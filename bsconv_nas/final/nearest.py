@@ -14,7 +14,7 @@ from bsconv_nas.nn.profile import ModelProfiler
 _SMALL_IMAGE = 64
 _SLACK = 1.2  # costs at another image size are estimated to about this factor before they are measured
 _MEASURED = 2
-_TOO_DEEP = ("302", "602")  # layers: hours for a training, and no network that anybody would deploy
+_TOO_DEEP = ("302", "602")  # numbers of layers; such networks take hours to train, and nobody would deploy them
 # Narrower than the networks with published results, for budgets below all of those.
 _NARROW = tuple(f"mobilenetv1_w1d{width}{variant}" for width in (8, 16, 32) for variant in ("", "_bsconvu"))
 

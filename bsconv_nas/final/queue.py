@@ -30,7 +30,7 @@ class FinalQueue:
 
     Args:
         contestants: the networks.
-        seeds: of initial weights and data order.
+        seeds: one training each; they set initial weights and data order.
         data, recipe: what all are trained with.
         folder: `final/` of the study.
         progress: is told each new result, in the driver's thread.

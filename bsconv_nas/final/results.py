@@ -147,7 +147,7 @@ def _reference_share(rows: Sequence[Row]) -> float | None:
     references = [row for row in rows if row.kind == "reference"]
     if len(references) in (0, len(rows)):
         return None
-    # Up to twice the largest: an axis that ended there would count a network at the end for nothing.
+    # The axis ends at twice the largest cost; a network at the end of the axis would add no hypervolume.
     limit = 2 * max(max(row.macs, row.budget or 0) for row in rows)
     front = CommonFront.of([row.macs for row in rows], [row.mean for row in rows], limit)
     return front.share([row.macs for row in references], [row.mean for row in references])

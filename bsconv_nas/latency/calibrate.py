@@ -23,12 +23,12 @@ from bsconv_nas.spaces.operations import operations_in
 from bsconv_nas.study.settings import processor
 
 NETWORKS = 16  # half of them for the factor, half for the error
-_RUNS = 3  # of each operation in each round
+_RUNS = 3  # measurements of each operation in each round
 _NETWORK_SECONDS = 0.2
 _OTHER = ArchSpec(
     (16, 16), 10, StemSpec(8), tuple(BlockSpec((LayerSpec("U", width, se=True),)) for width in (16, 32, 64))
 )
-_OTHER_FLOATS = 500_000  # a second-level cache full
+_OTHER_FLOATS = 500_000  # as many as fill a level-2 cache
 
 Progress = Callable[[int, int], None]
 
@@ -91,7 +91,7 @@ def measured_operations(operations: Sequence[Operation], progress: Callable[[], 
 
 
 def _times(run: Callable[[], object], other: Callable[[], object]) -> list[float]:
-    run()  # chooses and caches the implementation
+    run()  # the first run lets torch choose and cache an implementation
     times: list[float] = []
     for _ in range(_RUNS):
         other()

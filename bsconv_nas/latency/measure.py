@@ -104,7 +104,7 @@ def measure(
     times: list[list[float]] = [[] for _ in runners]
     for _ in range(ROUNDS):
         for run, seconds_of_run in zip(runners, times, strict=True):
-            run()  # the caches hold what ran before
+            run()  # one unmeasured run, since the caches still hold the data of the network before
             seconds_of_run.extend(repeat(run, seconds / ROUNDS, _LEAST_RUNS))
             if progress is not None:
                 progress()

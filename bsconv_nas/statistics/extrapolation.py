@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST = 4  # trainings that a line takes
-_SLOPE, _SLOPE_DEVIATION = 1.0, 0.3  # of the log error so far: what is ahead early is ahead by as much at the end
-_OTHER_DEVIATION = 0.2  # of every other slope, around 0
+_LEAST = 4  # fewest complete trainings that a line is fitted to
+_SLOPE, _SLOPE_DEVIATION = 1.0, 0.3  # prior of the slope of the log error so far: a lead is expected to last
+_OTHER_DEVIATION = 0.2  # prior deviation of every other slope, whose prior mean is 0
 _LEAST_VARIANCE = 1e-4
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Line:
     end: float  # mean of the final log errors
     slopes: Floats
     spread: Floats  # covariance of the slopes, as a multiple of `variance`
-    variance: float  # of final log errors around the line
+    variance: float  # variance of final log errors around the line
     count: int
 
     def at(self, features: Sequence[float]) -> tuple[float, float]:

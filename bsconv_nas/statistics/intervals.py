@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev, variance
 
-_Z95 = 1.959963984540054  # of the standard normal distribution
+_Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 def binomial_interval(top1: float, count: int) -> tuple[float, float]:

@@ -23,7 +23,7 @@ class TrainingEvaluator:
         recipe: hyperparameters.
         device: "cpu", "cuda" or "cuda:1".
         threads: CPU threads of torch.
-        share: of the memory of a GPU, in (0, 1].
+        share: part of a GPU's memory that this worker may take, in (0, 1].
     """
 
     def __init__(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-_CHUNK_BYTES = 2 * 2**20  # of images at a time in the gradient of large kernels: about a level-2 cache
+_CHUNK_BYTES = 2 * 2**20  # images taken at a time for the gradient of large kernels: about a level-2 cache
 _ONES = [1, 1]
 _NO_PADDING = [0, 0]
 
@@ -67,7 +67,7 @@ def _image_gradient(gradient: Tensor, images: Tensor, weight: Tensor, stride: li
 
 
 def _weight_gradient(gradient: Tensor, images: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
-    """That of a large kernel is put together from those of 3x3 windows, some images at a time."""
+    """Gradient of a large kernel, put together from those of its 3x3 windows, a few images at a time."""
     if max(weight.shape[2:]) <= 3:
         return _stock_gradients(gradient, images, weight, stride, padding, [False, True])[1]
     rows = max(1, _CHUNK_BYTES // (images[0].numel() * images.element_size()))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 _MAX_CHANNELS = 20
-_LANES = 96  # the most channels that pixels side by side make together
+_LANES = 96  # pixels are folded into channels until there are at most so many
 
 _normalise = torch.ops.aten.native_batch_norm
 

@@ -53,7 +53,7 @@ class FullTraining:
         network: freshly built; trained in place.
         data: training and validation part.
         recipe: hyperparameters.
-        seed: of the data order; the initial weights are the caller's.
+        seed: sets the data order; the initial weights are the caller's.
         folder: where files go.
         device: "cpu" or "cuda".
     """

@@ -27,7 +27,7 @@ def convolve(
     K: tl.constexpr,  # kernel size
     STRIDE: tl.constexpr,
     TRANSPOSED: tl.constexpr,  # whether target is the larger side: the gradient of the images
-    PIXELS: tl.constexpr,  # of the target, per program
+    PIXELS: tl.constexpr,  # target pixels that one program computes
     CHANNELS: tl.constexpr,
 ):
     """Depthwise convolution, or its transpose, added up in float32."""

@@ -54,6 +54,6 @@ def send(batch: Tensor, device: torch.device) -> Tensor:
 def shared_tensor(array: np.ndarray) -> Tensor:
     """A tensor over the memory of an array; of a memory map it is a plain view."""
     with warnings.catch_warnings():
-        # Shared arrays are read-only, of which torch warns; nothing here writes to them.
+        # Shared arrays are read-only and torch warns about that; nothing here writes to them.
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(np.asarray(array))

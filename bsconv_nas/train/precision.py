@@ -13,7 +13,7 @@ from bsconv_nas.train.recipe import Precision
 def fastest_precision(device: str) -> Precision:
     """bfloat16 where the hardware multiplies in it: GPUs since Ampere, CPUs with AVX512-BF16 or AMX; else float32."""
     if device.startswith("cuda") and not torch.cuda.is_available():
-        return "bfloat16"  # of a cluster's workers, which this machine knows nothing about
+        return "bfloat16"  # the workers are on other machines, whose GPUs are not known here
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "float32"

@@ -47,7 +47,7 @@ class Recipe(TomlModel):
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 4  # pixels of random shift in each direction
     crop_scale: Annotated[float, Field(gt=0, le=1)] = 1.0  # least area of a part that is stretched; 1: shift instead
     flip: bool = True  # mirror half of the images, left to right
-    precision: Precision = "float32"  # of products and activations; weights and statistics are float32 always
+    precision: Precision = "float32"  # of products and activations; weights and batch statistics stay float32
 
     @property
     def identity(self) -> str:

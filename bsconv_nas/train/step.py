@@ -44,7 +44,7 @@ class PlainStep:
     """A step whose operations are started one after another."""
 
     def __init__(self, network: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe) -> None:
-        self.parts = 1  # in which batches are taken, so that they fit into memory
+        self.parts = 1  # a batch is split into so many, until it fits into memory
         self._network = network
         self._optimizer = optimizer
         self._recipe = recipe
@@ -53,7 +53,7 @@ class PlainStep:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         loss, self.parts = backward_in_parts(self._network, images, labels, self._loss_of, self.parts)
         regulariser = orthonormal_loss(self._network, self._recipe.orthonormal_alpha)
-        if regulariser.requires_grad:  # not where no layer has one
+        if regulariser.requires_grad:  # only where a layer has such a loss
             regulariser.backward()
         if self._recipe.clip_norm:
             # Networks of one or two channels are thrown far away by single batches, in bfloat16 never to come back.
@@ -84,7 +84,7 @@ class RecordedStep:
         self._before = _BEFORE_RECORDING
         self._waits = False
         self._graph: torch.cuda.CUDAGraph | None = None
-        # What a recording reads and writes always stays in one place.
+        # A recorded step reads and writes the same memory each time.
         self._images = self._labels = self._loss = torch.empty(0)
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class RecordedStep:
         with torch.cuda.stream(side), _watched_waits() as waits:
             loss = self._step(images, labels)
         main.wait_stream(side)
-        # A first step may wait for what is set up once.
+        # The first step may wait for set-up that happens once.
         self._waits = bool(waits)
         return loss
 
