@@ -45,11 +45,11 @@ def slopes(networks: Sequence[Network]) -> dict[str, Any]:
     traits = np.array([[traits[name] for name in EXPECTED] for traits, _ in networks])
     errors = np.log([1 - top1 for _, top1 in networks])
     traits, errors = traits - traits.mean(0), (errors - errors.mean()) / errors.std()
-    found, *_ = np.linalg.lstsq(traits, errors, rcond=None)
-    rest = errors - traits @ found
-    variance = float(rest @ rest) / (len(rest) - len(found) - 1)
+    fitted, *_ = np.linalg.lstsq(traits, errors, rcond=None)
+    rest = errors - traits @ fitted
+    variance = float(rest @ rest) / (len(rest) - len(fitted) - 1)
     deviations = np.sqrt(np.diag(np.linalg.inv(traits.T @ traits)) * variance)
-    pairs = zip(EXPECTED, found.tolist(), deviations.tolist(), strict=True)
+    pairs = zip(EXPECTED, fitted.tolist(), deviations.tolist(), strict=True)
     explained = round(1 - float(np.mean(rest**2)), 3)
     return {name: [round(slope, 2), round(error, 2)] for name, slope, error in pairs} | {"explained": explained}
 
@@ -102,22 +102,22 @@ def _trial(number: int, top1: float) -> FrozenTrial:
     return trial
 
 
-def predictions(some: Trainings, others: Trainings) -> dict[int, list[float]]:
-    """Tau and share of the variance by number of networks seen, for `others`; the rest of `some` if it is the same."""
-    points, trials, theirs = some.points(), some.trials(), others.points()
-    found: dict[int, list[float]] = {}
+def predictions(seen: Trainings, others: Trainings) -> dict[int, list[float]]:
+    """Tau and share of the variance by number of networks seen, for `others`; if that is `seen`, for its rest."""
+    points, trials, other_points = seen.points(), seen.trials(), others.points()
+    by_size: dict[int, list[float]] = {}
     for size in SIZES:
         draws: list[tuple[float, float]] = []
         for draw in range(DRAWS):
             order = random.Random(draw).sample(range(len(points)), len(points))
             known = order[:size]
-            predictor = Model(some.encoder).predictor([trials[i] for i in known], [points[i] for i in known])
+            predictor = Model(seen.encoder).predictor([trials[i] for i in known], [points[i] for i in known])
             assert predictor is not None
-            unseen = order[size:] if some is others else range(len(others.done))
+            unseen = order[size:] if seen is others else range(len(others.done))
             errors = np.log([1 - others.done[i][1] for i in unseen])
-            draws.append(_agreement(predictor.mean([theirs[i] for i in unseen]), errors))
-        found[size] = [round(float(value), 2) for value in np.mean(draws, axis=0)]
-    return found
+            draws.append(_agreement(predictor.mean([other_points[i] for i in unseen]), errors))
+        by_size[size] = [round(float(value), 2) for value in np.mean(draws, axis=0)]
+    return by_size
 
 
 def _agreement(mean: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
@@ -133,14 +133,14 @@ def measure(studies: Sequence[Study], of: Sequence[Study], flops: float) -> dict
     of_half = {name: tables["table, up to the median"][name][0] for name in EXPECTED}
     expectations: dict[str, dict[str, float]] = {"nothing": {}, "of the table": of_half, "as set": EXPECTED}
     groups = {"studies": studies, "of": of, "all": [*studies, *of]}
-    found = {name: slopes(Trainings({}, group, flops).networks) for name, group in groups.items() if group}
+    of_groups = {name: slopes(Trainings({}, group, flops).networks) for name, group in groups.items() if group}
     predicted: dict[str, Any] = {}
     for label, expected in expectations.items():
-        some = Trainings(expected, studies, flops)
-        predicted[label] = {"the others": predictions(some, some)}
+        trainings = Trainings(expected, studies, flops)
+        predicted[label] = {"the others": predictions(trainings, trainings)}
         if of:
-            predicted[label]["of"] = predictions(some, Trainings(expected, of, flops))
-    return {"slopes": tables | found, "predictions": predicted}
+            predicted[label]["of"] = predictions(trainings, Trainings(expected, of, flops))
+    return {"slopes": tables | of_groups, "predictions": predicted}
 
 
 def main() -> None:
@@ -149,12 +149,12 @@ def main() -> None:
     parser.add_argument("--of", type=Path, nargs="*", default=[], help="studies to be predicted")
     parser.add_argument("--flops", type=float, default=6e6, help="limit of all of them")
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    studies, of = ([load_study(str(folder)) for folder in folders] for folders in (given.studies, given.of))
-    result = {**measure(studies, of, given.flops), **provenance()}
+    arguments = parser.parse_args()
+    studies, of = ([load_study(str(folder)) for folder in folders] for folders in (arguments.studies, arguments.of))
+    result = {**measure(studies, of, arguments.flops), **provenance()}
     print(json.dumps(result, indent=1))
-    if given.out:
-        given.out.write_text(json.dumps(result, indent=1) + "\n")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -100,14 +100,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="+", type=Path, help="folders of studies with one limit on MACs")
     parser.add_argument("--out", type=Path, help="folder for trainings.csv and arms.json")
-    given = parser.parse_args()
-    limit = load_study(str(given.studies[0])).limits.bounds["macs"]
-    arms = {folder.name: trained(folder) for folder in given.studies}
-    found = Comparison(arms, limit).as_dict([limit * part / 6 for part in range(1, 7)])
-    print(json.dumps(found, indent=1))
-    if given.out:
-        (given.out / "arms.json").write_text(json.dumps(found, indent=1) + "\n")
-        write_trainings(arms, given.out / "trainings.csv")
+    arguments = parser.parse_args()
+    limit = load_study(str(arguments.studies[0])).limits.bounds["macs"]
+    arms = {folder.name: trained(folder) for folder in arguments.studies}
+    comparison = Comparison(arms, limit).as_dict([limit * part / 6 for part in range(1, 7)])
+    print(json.dumps(comparison, indent=1))
+    if arguments.out:
+        (arguments.out / "arms.json").write_text(json.dumps(comparison, indent=1) + "\n")
+        write_trainings(arms, arguments.out / "trainings.csv")
 
 
 if __name__ == "__main__":

@@ -52,15 +52,15 @@ def dashboard(directory: Path) -> Generator[tuple[str, int]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            found = re.search(r"http://\S+", process.stdout.readline())
-            assert found is not None
+            link = re.search(r"http://\S+", process.stdout.readline())
+            assert link is not None
             while True:
                 try:
-                    urlopen(found[0]).read()
+                    urlopen(link[0]).read()
                     break
                 except OSError:
                     time.sleep(0.05)
-            yield found[0], process.pid
+            yield link[0], process.pid
         finally:
             process.terminate()
             process.wait()
@@ -113,16 +113,16 @@ def update_bytes(study: MadeUpStudy) -> int:
 def memory_mb(pid: int) -> float:
     """Proportional share of memory of a process, in MB."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    assert found is not None
-    return round(int(found[1]) / 1000, 1)
+    memory = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    assert memory is not None
+    return round(int(memory[1]) / 1000, 1)
 
 
 def search_rate(browser: Browser, folder: Path, trials: int, watched: bool) -> dict[str, Any]:
     """Trials per second of a search with 2 workers, with or without a dashboard that is open; its CPU time too."""
     command = [*CLI, "search", "--trials", str(trials), "--sampler", "random", "--workers", "2", "--dir", str(folder)]
     command += ["--study", "s", "-q"]
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     if not watched:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     else:
@@ -132,15 +132,15 @@ def search_rate(browser: Browser, folder: Path, trials: int, watched: bool) -> d
             page.goto(link)
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             page.locator("#numbers", has_text=f"of {trials} trials ended").wait_for(timeout=60_000)
-            found["server_cpu_s"] = cpu_seconds(pid)
+            rates["server_cpu_s"] = cpu_seconds(pid)
             page.close()
     assert "locked" not in done.stdout + done.stderr
     records = load_study("s", folder).records
     assert all(record.top1 is not None for record in records), "a failed trial costs no training"
     ended = [record.completed for record in records if record.completed is not None]
-    found["trials_per_second"] = (len(ended) - 1) / (ended[-1] - ended[0]).total_seconds()
-    print(f"{'watched' if watched else 'alone':<8}", found, file=sys.stderr)
-    return found
+    rates["trials_per_second"] = (len(ended) - 1) / (ended[-1] - ended[0]).total_seconds()
+    print(f"{'watched' if watched else 'alone':<8}", rates, file=sys.stderr)
+    return rates
 
 
 def cpu_seconds(pid: int) -> float:
@@ -173,19 +173,19 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"schema_version": 1, "when": datetime.now().isoformat("T", "minutes"), **provenance()}
+    result: dict[str, Any] = {"schema_version": 1, "when": datetime.now().isoformat("T", "minutes"), **provenance()}
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
         if arguments.trials:
             study = MadeUpStudy(Path(folder) / "pages" / "made-up", asked=arguments.trials)
             study.add(arguments.trials)
-            found |= {"trials": arguments.trials, "page": page_times(browser, study, arguments.repeats)}
-            found["update_bytes"] = update_bytes(study)
+            result |= {"trials": arguments.trials, "page": page_times(browser, study, arguments.repeats)}
+            result["update_bytes"] = update_bytes(study)
         if arguments.search:
-            found["search"] = search_rates(browser, Path(folder), arguments.search, arguments.pairs)
+            result["search"] = search_rates(browser, Path(folder), arguments.search, arguments.pairs)
         browser.close()
-    text = json.dumps(found, indent=1)
+    text = json.dumps(result, indent=1)
     print(text)
     if arguments.out:
         arguments.out.write_text(text + "\n")

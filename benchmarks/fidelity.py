@@ -80,12 +80,12 @@ def fidelities(epochs: int) -> tuple[Fidelity, ...]:
 def sample(count: int, macs: float) -> list[Genotype]:
     """Different random networks within the budget, the same each time."""
     space, rng = _space(32, 10), random.Random(0)
-    found: dict[str, Genotype] = {}
-    while len(found) < count:
+    genotypes: dict[str, Genotype] = {}
+    while len(genotypes) < count:
         genotype = space.random(rng)
         if space.cost(genotype)["macs"] <= macs:
-            found.setdefault(space.identity(genotype), genotype)
-    return list(found.values())
+            genotypes.setdefault(space.identity(genotype), genotype)
+    return list(genotypes.values())
 
 
 def of_studies(studies: Iterable[Study], count: int, epochs: int) -> dict[str, TrialRecord]:
@@ -94,14 +94,14 @@ def of_studies(studies: Iterable[Study], count: int, epochs: int) -> dict[str, T
     Raises:
         UsageError: a training of other than so many epochs.
     """
-    found: dict[str, TrialRecord] = {}
+    records: dict[str, TrialRecord] = {}
     for record in chain.from_iterable(study.records for study in studies):
-        if record.top1 is None or len(found) == count:
+        if record.top1 is None or len(records) == count:
             continue
         if record.curve[-1].epochs != epochs:
             raise UsageError(f"trial {record.number} was trained for {record.curve[-1].epochs} epochs, not {epochs}")
-        found.setdefault(record.identity, record)
-    return found
+        records.setdefault(record.identity, record)
+    return records
 
 
 def row_of(record: TrialRecord) -> dict[str, Any]:
@@ -175,31 +175,31 @@ def _cost(cheap: Rows, full: Rows) -> float | None:
     return round(seconds[0] / seconds[1], 3) if both else None
 
 
-def _run(given: argparse.Namespace) -> None:
-    path: Path = given.out.with_suffix(".csv")
+def _run(arguments: argparse.Namespace) -> None:
+    path: Path = arguments.out.with_suffix(".csv")
     done = {(row["network"], row["fidelity"]) for row in _rows(path)}
     space = _space(32, 10)
-    studies = [load_study(str(folder)) for folder in given.studies]
-    studied = of_studies(studies, given.networks, given.epochs)
+    studies = [load_study(str(folder)) for folder in arguments.studies]
+    studied = of_studies(studies, arguments.networks, arguments.epochs)
     genotypes = {name: space.canonical(record.genotype) for name, record in studied.items()}
-    if not given.studies:
-        chosen = sample(given.networks, parse_amount(given.flops, "--flops"))
+    if not arguments.studies:
+        chosen = sample(arguments.networks, parse_amount(arguments.flops, "--flops"))
         genotypes = {space.identity(genotype): genotype for genotype in chosen}
-    ways = [way for way in fidelities(given.epochs) if not given.only or way.name in given.only]
+    ways = [way for way in fidelities(arguments.epochs) if not arguments.only or way.name in arguments.only]
     jobs = [(name, genotype, way) for name, genotype in genotypes.items() for way in ways]
     known = done | {(name, FULL) for name in studied}
-    left = [job for job in jobs if (job[0], job[2].name) not in known][: given.most]
+    left = [job for job in jobs if (job[0], job[2].name) not in known][: arguments.most]
     print(f"{len(done)} trainings done, {len(left)} to go", flush=True)
     with (
         path.open("a", newline="") as stream,
-        ProcessPoolExecutor(given.workers, get_context("spawn")) as pool,
+        ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool,
     ):
         writer: csv.DictWriter[str] = csv.DictWriter(stream, HEADER, lineterminator="\n")
         if stream.tell() == 0:
             writer.writeheader()
         writer.writerows(row_of(record) for name, record in studied.items() if (name, FULL) not in done)
         stream.flush()
-        trainings = [pool.submit(trained, given.data, genotype, way) for _, genotype, way in left]
+        trainings = [pool.submit(trained, arguments.data, genotype, way) for _, genotype, way in left]
         for (name, _, _), training in zip(left, trainings, strict=True):
             writer.writerow({"network": name, **training.result()})
             stream.flush()
@@ -223,11 +223,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--most", type=int, help="trainings of this run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fidelity.json")
-    given = parser.parse_args()
-    given.out.parent.mkdir(exist_ok=True)
-    _run(given)
-    result = {"epochs": given.epochs, **report(_rows(given.out.with_suffix(".csv"))), **provenance()}
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    arguments = parser.parse_args()
+    arguments.out.parent.mkdir(exist_ok=True)
+    _run(arguments)
+    result = {"epochs": arguments.epochs, **report(_rows(arguments.out.with_suffix(".csv"))), **provenance()}
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

@@ -81,32 +81,32 @@ def loaded(source: str | None, megabytes: int, device: str) -> tuple[ImageData, 
     return data, placed(data, device)
 
 
-def together(pool: Pool, barrier: Barrier, name: str, count: int, given: argparse.Namespace) -> dict[str, Any]:
+def together(pool: Pool, barrier: Barrier, name: str, count: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """`count` trainings of one network at a time: the barrier holds each in a process of its own."""
-    common = (name, given.data, given.megabytes, given.device, given.epochs, barrier)
-    found = pool.starmap(one_training, [(*common, seed) for seed in range(count)], chunksize=1)
-    seconds = max(row["end"] for row in found) - min(row["begin"] for row in found)
-    data = images_of(given.data, given.megabytes)
-    recipe = recipe_of(data, given.device, given.epochs)
+    common = (name, arguments.data, arguments.megabytes, arguments.device, arguments.epochs, barrier)
+    rows = pool.starmap(one_training, [(*common, seed) for seed in range(count)], chunksize=1)
+    seconds = max(row["end"] for row in rows) - min(row["begin"] for row in rows)
+    data = images_of(arguments.data, arguments.megabytes)
+    recipe = recipe_of(data, arguments.device, arguments.epochs)
     per_epoch = recipe.steps_per_epoch(len(data.train_images)) * min(recipe.batch_size, len(data.train_images))
     return {
         "at_a_time": count,
         "trainings_per_hour": round(3600 * count / seconds, 1),
-        "images_per_s": round(count * given.epochs * per_epoch / seconds, 1),
-        "top1": [round(row["top1"], 4) for row in found],
-        "peak_mb_each": round(max(row["peak_mb"] for row in found)),
+        "images_per_s": round(count * arguments.epochs * per_epoch / seconds, 1),
+        "top1": [round(row["top1"], 4) for row in rows],
+        "peak_mb_each": round(max(row["peak_mb"] for row in rows)),
     }
 
 
-def all_together(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+def all_together(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """`together` for all networks and numbers, in the same processes."""
     spawn = get_context("spawn")
-    table: dict[str, list[dict[str, Any]]] = {name: [] for name in given.networks}
-    with spawn.Manager() as manager, spawn.Pool(max(given.at_a_time)) as pool:
-        for name in given.networks:
-            for count in given.at_a_time:
+    table: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.networks}
+    with spawn.Manager() as manager, spawn.Pool(max(arguments.at_a_time)) as pool:
+        for name in arguments.networks:
+            for count in arguments.at_a_time:
                 barrier: Any = manager.Barrier(count)
-                table[name].append(together(pool, barrier, name, count, given))
+                table[name].append(together(pool, barrier, name, count, arguments))
                 print(name, json.dumps(table[name][-1]), flush=True)
     return table
 
@@ -159,7 +159,7 @@ def steps(name: str, device: str) -> list[dict[str, Any]]:
     """All ways to do a step, those of cuDNN first: each way compiles what it needs itself."""
     where = torch.device(device)
     ways = [(128, False, False), (128, True, False), (512, True, False), (128, True, True), (512, True, True)]
-    return [step_time(name, batch, where, recorded, own) for batch, recorded, own in ways]
+    return [step_time(name, batch, where, recorded, own_depthwise) for batch, recorded, own_depthwise in ways]
 
 
 def our_rate(step: Callable[..., Step], name: str, data: ImageData, device: str, batch_size: int) -> float:
@@ -196,7 +196,7 @@ def loops(name: str, data: ImageData, device: str, repeats: int) -> dict[str, An
     for _ in range(repeats):
         for way, measure in ways.items():
             rates[way].append(measure())
-    result: dict[str, Any] = {f"{way}_images_per_s": round(statistics.median(found)) for way, found in rates.items()}
+    result: dict[str, Any] = {f"{way}_images_per_s": round(statistics.median(runs)) for way, runs in rates.items()}
     for slow in ("plain", "seed"):
         if slow in rates:
             ratios = [fast / other for fast, other in zip(rates["recorded"], rates[slow], strict=True)]
@@ -221,26 +221,26 @@ def main() -> None:
     parser.add_argument("--at-a-time", nargs="*", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gpu_throughput.json")
-    given = parser.parse_args()
-    result: dict[str, Any] = {"hardware": hardware(given.device), "epochs": given.epochs, **provenance()}
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {"hardware": hardware(arguments.device), "epochs": arguments.epochs, **provenance()}
     result["mps"] = "CUDA_MPS_PIPE_DIRECTORY" in os.environ
-    given.out.parent.mkdir(exist_ok=True)
-    if "steps" in given.parts:
+    arguments.out.parent.mkdir(exist_ok=True)
+    if "steps" in arguments.parts:
         result["steps"] = {}
-        for name in given.networks:
-            result["steps"][name] = steps(name, given.device)
+        for name in arguments.networks:
+            result["steps"][name] = steps(name, arguments.device)
             print(name, json.dumps(result["steps"][name]), flush=True)
-            given.out.write_text(json.dumps(result, indent=1) + "\n")
-    if "loops" in given.parts:
-        data = part_of(images_of(given.data, given.megabytes), given.images)
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    if "loops" in arguments.parts:
+        data = part_of(images_of(arguments.data, arguments.megabytes), arguments.images)
         result["loops"] = {}
-        for name in given.networks:
-            result["loops"][name] = loops(name, data, given.device, given.repeats)
+        for name in arguments.networks:
+            result["loops"][name] = loops(name, data, arguments.device, arguments.repeats)
             print(name, json.dumps(result["loops"][name]), flush=True)
-            given.out.write_text(json.dumps(result, indent=1) + "\n")
-    if "together" in given.parts:
-        result["together"] = all_together(given)
-        given.out.write_text(json.dumps(result, indent=1) + "\n")
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    if "together" in arguments.parts:
+        result["together"] = all_together(arguments)
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -71,13 +71,13 @@ def area(results: Sequence[Result], axis: CostAxis, floor: float) -> float:
 
 def summary(runs: Sequence[Sequence[Result]], axis: CostAxis, floor: float) -> dict[str, Any]:
     """Means over runs after each of `MARKS` trainings that there were; a budget that nothing met counts as 0."""
-    found: dict[str, Any] = {}
+    by_mark: dict[str, Any] = {}
     for mark in (mark for mark in MARKS if mark <= len(runs[0])):
         first = [run[:mark] for run in runs]
         best = {f"best within {budget / 1e6:g}M": [_best(run, budget) for run in first] for budget in BUDGETS}
         values = {"area": [area(run, axis, floor) for run in first], **best}
-        found[str(mark)] = {name: round(float(np.mean(v)), 4) for name, v in values.items()}
-    return found
+        by_mark[str(mark)] = {name: round(float(np.mean(v)), 4) for name, v in values.items()}
+    return by_mark
 
 
 def _best(results: Sequence[Result], budget: float) -> float:
@@ -95,13 +95,13 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=36)
     parser.add_argument("--noise", type=float, default=0.008, help="deviation of an accuracy")
     parser.add_argument("--floor", type=float, default=0.42)
-    given = parser.parse_args()
-    trainings = Trainings(EXPECTED, [load_study(str(folder)) for folder in given.studies], given.flops)
+    arguments = parser.parse_args()
+    trainings = Trainings(EXPECTED, [load_study(str(folder)) for folder in arguments.studies], arguments.flops)
     accuracy, axis = accuracy_model(trainings), trainings.axis
-    for sampler in given.samplers:
-        common = (sampler, given.flops, given.trials, given.noise)
-        runs = [searched(trainings.space, accuracy, *common, seed) for seed in range(given.seeds)]
-        print(json.dumps({sampler: summary(runs, axis, given.floor)}), flush=True)
+    for sampler in arguments.samplers:
+        common = (sampler, arguments.flops, arguments.trials, arguments.noise)
+        runs = [searched(trainings.space, accuracy, *common, seed) for seed in range(arguments.seeds)]
+        print(json.dumps({sampler: summary(runs, axis, arguments.floor)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ _TRIALS = 120
 
 def inside(task: TableTask) -> list[Genotype]:
     """All networks within the limit, the cheapest first."""
-    found = (genotype for genotype in task.space.enumerate() if task.limits.allow(task.space.cost(genotype)))
-    return sorted(found, key=lambda genotype: task.space.cost(genotype)["macs"])
+    within = (genotype for genotype in task.space.enumerate() if task.limits.allow(task.space.cost(genotype)))
+    return sorted(within, key=lambda genotype: task.space.cost(genotype)["macs"])
 
 
 def left_out(kernel: Kernel, theta: Floats, covariance: Floats, targets: Floats) -> tuple[Floats, Floats]:
@@ -102,13 +102,13 @@ def _spent(shares: list[float], spent: list[int], wanted: float) -> int | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for budget in (0.50, 0.25):
         task = TableTask(Table.read(), budget)
-        found = without_luck(task)
-        print(f"{task.name}: trainings without luck", *(f"to {s:.0%}: {reached(found, s)}" for s in SHARES), sep="  ")
-        orders = [search(task, seed) for seed in range(given.seeds)]
+        shares = without_luck(task)
+        print(f"{task.name}: trainings without luck", *(f"to {s:.0%}: {reached(shares, s)}" for s in SHARES), sep="  ")
+        orders = [search(task, seed) for seed in range(arguments.seeds)]
         for epochs in (1, 2, 3, 4, EPOCHS):
             runs = [foreseen(task, order, epochs) for order in orders]
             ends = {s: median([_spent(shares, spent, s) for shares, spent in runs]) for s in SHARES}

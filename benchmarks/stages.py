@@ -22,13 +22,13 @@ BATCH, SIDE, STEPS = 128, 32, 9
 def peaks() -> dict[str, float]:
     """What one core reaches: multiply-accumulates per second of a large product, bytes per second of a large copy."""
     torch.set_num_threads(1)
-    found: dict[str, float] = {}
+    peaks: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
         a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
-        found[f"{str(dtype).removeprefix('torch.')}_macs_per_s"] = 2048**3 / _cpu_seconds(lambda a=a, b=b: a @ b)
+        peaks[f"{str(dtype).removeprefix('torch.')}_macs_per_s"] = 2048**3 / _cpu_seconds(lambda a=a, b=b: a @ b)
     source, target = torch.ones(2**28, dtype=torch.uint8), torch.zeros(2**28, dtype=torch.uint8)
-    found["copied_bytes_per_s"] = 2 * 2**28 / _cpu_seconds(lambda: target.copy_(source))
-    return found
+    peaks["copied_bytes_per_s"] = 2 * 2**28 / _cpu_seconds(lambda: target.copy_(source))
+    return peaks
 
 
 def stage_shares(name: str, macs: float, peak: dict[str, float], precision: Precision) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _activation_bytes(network: nn.Module, precision: Precision) -> int:
     """Bytes of the outputs of all convolutions and normalisations for one batch."""
     sizes: list[int] = []
 
-    def note(module: nn.Module, given: Any, output: Tensor) -> None:
+    def note(module: nn.Module, arguments: Any, output: Tensor) -> None:
         sizes.append(output.numel() * output.element_size())
 
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]

@@ -112,7 +112,7 @@ def pairs(pools: dict[str, Pool], networks: tuple[str, ...], source: str, images
         table[name] = {
             "median_ratio": round(statistics.median(ratios), 2),
             "ratios": [round(ratio, 2) for ratio in ratios],
-            **{f"{loop}_images_per_cpu_s": round(statistics.median(found[1:]), 1) for loop, found in rates.items()},
+            **{f"{loop}_images_per_cpu_s": round(statistics.median(runs[1:]), 1) for loop, runs in rates.items()},
         }
         print(name, table[name], flush=True)
     return table
@@ -126,7 +126,10 @@ def data_rate(source: str, images: int) -> float:
     rates: list[float] = []
     for seed in range(5):
         begin = time.process_time()
-        seen = sum(len(theirs) for _, theirs in training_batches(train_images, labels, seed_recipe(1, "float32"), seed))
+        seen = sum(
+            len(batch_labels)
+            for _, batch_labels in training_batches(train_images, labels, seed_recipe(1, "float32"), seed)
+        )
         rates.append(seen / (time.process_time() - begin))
     return round(statistics.median(rates))
 
@@ -156,13 +159,14 @@ def accuracy(pools: Sequence[Pool], networks: tuple[str, ...], source: str, imag
     for name in networks:
         jobs = [(loop, name, source, images, seed, epochs) for seed in range(seeds) for loop in loops]
         waiting = [pools[n % len(pools)].apply_async(measured, job) for n, job in enumerate(jobs)]
-        found: dict[str, list[float]] = {loop: [] for loop in loops}
+        accuracies: dict[str, list[float]] = {loop: [] for loop in loops}
         for job, result in zip(jobs, waiting, strict=True):
-            found[job[0]].append(round(result.get()["top1"], 4))
+            accuracies[job[0]].append(round(result.get()["top1"], 4))
         pairs = {
-            f"{one} - {other}": difference(found[one], found[other]) for one, other in combinations(loops[::-1], 2)
+            f"{one} - {other}": difference(accuracies[one], accuracies[other])
+            for one, other in combinations(loops[::-1], 2)
         }
-        table[name] = {**found, **pairs}
+        table[name] = {**accuracies, **pairs}
         print(name, table[name], flush=True)
     return table
 
@@ -177,29 +181,35 @@ def difference(one: list[float], other: list[float]) -> dict[str, float | None]:
     }
 
 
-def measure(given: argparse.Namespace) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """All parts asked for."""
     spawn = get_context("spawn")
-    networks = tuple(given.networks)
-    result: dict[str, Any] = {"images": given.images, "precision": fastest_precision("cpu"), **provenance()}
+    networks = tuple(arguments.networks)
+    result: dict[str, Any] = {"images": arguments.images, "precision": fastest_precision("cpu"), **provenance()}
     with spawn.Pool(1) as seed, spawn.Pool(1) as ours, spawn.Pool(1) as other:
         pools = {"seed": seed, "ours": ours}
-        if "pairs" in given.parts:
-            result["pairs"] = pairs(pools, networks, given.data, given.images, given.repeats)
-        if "workers" in given.parts:
-            result["workers"] = two_workers(ours, other, networks[0], given.data, given.images, given.repeats)
-        if "data" in given.parts:
-            result["data_images_per_cpu_s"] = ours.apply(data_rate, (given.data, 20_000))
-        if "stages" in given.parts:
+        if "pairs" in arguments.parts:
+            result["pairs"] = pairs(pools, networks, arguments.data, arguments.images, arguments.repeats)
+        if "workers" in arguments.parts:
+            result["workers"] = two_workers(
+                ours, other, networks[0], arguments.data, arguments.images, arguments.repeats
+            )
+        if "data" in arguments.parts:
+            result["data_images_per_cpu_s"] = ours.apply(data_rate, (arguments.data, 20_000))
+        if "stages" in arguments.parts:
             peak = result["peaks"] = ours.apply(peaks)
             costs = model_costs()
             macs = {name: costs[name].macs for name in networks}
             result["stages"] = {
                 name: ours.apply(stage_shares, (name, macs[name], peak, result["precision"])) for name in networks
             }
-        if "accuracy" in given.parts:
-            result["accuracy_of"] = {"images": given.accuracy_images, "epochs": given.epochs, "seeds": given.seeds}
-            trained = (networks, given.data, given.accuracy_images, given.epochs, given.seeds)
+        if "accuracy" in arguments.parts:
+            result["accuracy_of"] = {
+                "images": arguments.accuracy_images,
+                "epochs": arguments.epochs,
+                "seeds": arguments.seeds,
+            }
+            trained = (networks, arguments.data, arguments.accuracy_images, arguments.epochs, arguments.seeds)
             result["accuracy"] = accuracy((ours, other), *trained)
     return result
 
@@ -215,10 +225,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "training_throughput.json")
-    given = parser.parse_args()
-    result = measure(given)
-    given.out.parent.mkdir(exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    arguments = parser.parse_args()
+    result = measure(arguments)
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

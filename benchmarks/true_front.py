@@ -37,13 +37,13 @@ def _evolved(problem: Problem, generations: int = 400, batch: int = 4000) -> Cod
 
 
 def _neighbours(problem: Problem, front: Codes) -> Codes:
-    found = []
+    mutants = []
     for gene, size in enumerate(problem.sizes):
         for choice in range(size):
             changed = front.copy()
             changed[:, gene] = choice
-            found.append(changed)
-    return np.vstack(found)
+            mutants.append(changed)
+    return np.vstack(mutants)
 
 
 def _front(problem: Problem, codes: Codes) -> Codes:

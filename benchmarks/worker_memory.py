@@ -55,10 +55,10 @@ class MeasuredEvaluator(TrainingEvaluator):
         self._meet("measured", memory(os.getpid()))
         yield from results
 
-    def _meet(self, name: str, found: dict[str, float]) -> None:
+    def _meet(self, name: str, megabytes: dict[str, float]) -> None:
         """Leave what was found, and wait until all workers have."""
         part = self.folder / f"{os.getpid()}.part"
-        part.write_text(json.dumps(found))
+        part.write_text(json.dumps(megabytes))
         part.rename(self.folder / f"{os.getpid()}.{name}")
         begin = time.monotonic()
         while len(list(self.folder.glob(f"*.{name}"))) < self.workers:
@@ -78,11 +78,11 @@ def made_up(megabytes: int) -> ImageData:
 
 def memory(process: int) -> dict[str, float]:
     """Megabytes of a process, by kind of memory."""
-    found: dict[str, int] = {}
+    kilobytes: dict[str, int] = {}
     for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]:
         name, _, rest = line.partition(":")
-        found[name] = int(rest.split()[0])
-    return {kind: sum(found.get(name, 0) for name in names) / 1024 for kind, names in FIELDS.items()}
+        kilobytes[name] = int(rest.split()[0])
+    return {part: sum(kilobytes.get(name, 0) for name in names) / 1024 for part, names in FIELDS.items()}
 
 
 def measure(data: ImageData, workers: int) -> dict[str, Any]:
@@ -97,8 +97,8 @@ def measure(data: ImageData, workers: int) -> dict[str, Any]:
     return {
         "workers": workers,
         "data_mb": round(data.nbytes / 2**20),
-        "each": [{kind: round(value) for kind, value in row.items()} for row in rows],
-        "sum": {kind: round(sum(row[kind] for row in rows)) for kind in FIELDS},
+        "each": [{part: round(value) for part, value in row.items()} for row in rows],
+        "sum": {part: round(sum(row[part] for row in rows)) for part in FIELDS},
     }
 
 
@@ -108,12 +108,12 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1000, help="of made-up images")
     parser.add_argument("--workers", type=int, nargs="*", default=[2, 4])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "worker_memory.json")
-    given = parser.parse_args()
-    data = load_search_data(given.data) if given.data else made_up(given.megabytes)
-    runs = [measure(data, workers) for workers in given.workers]
+    arguments = parser.parse_args()
+    data = load_search_data(arguments.data) if arguments.data else made_up(arguments.megabytes)
+    runs = [measure(data, workers) for workers in arguments.workers]
     result = {"runs": runs, **provenance()}
-    given.out.parent.mkdir(exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

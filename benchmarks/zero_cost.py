@@ -164,7 +164,7 @@ def agreement(
     seen = np.array([math.log(1 - table.row(genotype).val_top1[-1]) for genotype in networks])
     worth = np.array([math.log(1 - table.unseen_top1(genotype)) for genotype in networks])
     kernel, nothing = Kernel(encoder.sizes, features.ranks.shape[1]), np.zeros(size)
-    found: list[float] = []
+    taus: list[float] = []
     for draw in range(draws):
         order = np.random.default_rng([size, draw]).permutation(len(networks))
         known, others = order[:size], order[size:]
@@ -172,17 +172,17 @@ def agreement(
         theta = fit(kernel, features.take(known), targets, nothing)
         posterior = Posterior(kernel, theta, features.take(known), targets, nothing)
         tau, _ = kendalltau(posterior.mean(features.take(others)), worth[others])
-        found.append(float(np.asarray(tau)))
-    return found
+        taus.append(float(np.asarray(tau)))
+    return taus
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="cifar10, or a folder of its images")
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data = load_search_data(given.data, image_size=IMAGE_SIZE)
+    data = load_search_data(arguments.data, image_size=IMAGE_SIZE)
     rows = np.random.default_rng(0).choice(len(data.train_labels), _IMAGES, replace=False)
     images, labels = torch.as_tensor(data.train_images[rows]), torch.as_tensor(data.train_labels[rows]).long()
     table, networks = Table.read(), list(table_space().enumerate())
@@ -197,12 +197,12 @@ def main() -> None:
         inside = [genotype for genotype, is_in in zip(networks, chosen, strict=True) if is_in]
         for name in ("nothing", *values):
             trait = None if name == "nothing" else dict(zip(networks, values[name].tolist(), strict=True))
-            found = [round(mean(agreement(table, inside, trait, size)), 3) for size in SIZES]
-            taus.setdefault(part, {})[name] = found
-            print(f"{part:15s} {name:10s}", *found, flush=True)
-    if given.out:
-        found = {"schema_version": 1, "provenance": provenance(), "sizes": SIZES, "score_ms": ms, "tau": taus}
-        given.out.write_text(json.dumps(found, indent=1) + "\n")
+            means = [round(mean(agreement(table, inside, trait, size)), 3) for size in SIZES]
+            taus.setdefault(part, {})[name] = means
+            print(f"{part:15s} {name:10s}", *means, flush=True)
+    if arguments.out:
+        result = {"schema_version": 1, "provenance": provenance(), "sizes": SIZES, "score_ms": ms, "tau": taus}
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

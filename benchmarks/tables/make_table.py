@@ -62,11 +62,11 @@ class Trainer:
 
     def __init__(self, data: str) -> None:
         torch.set_num_threads(1)
-        found = load_search_data(data, image_size=IMAGE_SIZE)
+        images = load_search_data(data, image_size=IMAGE_SIZE)
         test = load_test_data(data, image_size=IMAGE_SIZE)
-        self.statistics = found.statistics()
+        self.statistics = images.statistics()
         self.data = TensorData(
-            *map(shared_tensor, (found.train_images, found.train_labels, found.val_images, found.val_labels))
+            *map(shared_tensor, (images.train_images, images.train_labels, images.val_images, images.val_labels))
         )
         self.test = tuple(map(shared_tensor, (test.images, test.labels)))
 
@@ -102,17 +102,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--most", type=int, help="rows of this run")
     parser.add_argument("--out", type=Path, default=FILE)
-    given = parser.parse_args()
-    done = Table.read(given.out)
-    left = [key for key in plan(done) if key not in done][: given.most]
+    arguments = parser.parse_args()
+    done = Table.read(arguments.out)
+    left = [key for key in plan(done) if key not in done][: arguments.most]
     print(f"{len(done.rows)} rows done, {len(left)} to go", flush=True)
     if not left:
         return
-    with given.out.open("a", newline="") as stream:
+    with arguments.out.open("a", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         if stream.tell() == 0:
             writer.writerow(HEADER)
-        for row in rows(given.data, left, given.workers):
+        for row in rows(arguments.data, left, arguments.workers):
             writer.writerow(row.as_csv())
             stream.flush()
 
