@@ -2,9 +2,9 @@
 
     python -m benchmarks.long_truth_report
 
-Truth is the accuracy of `long_truth.py`'s trainings on the test part (the table's networks: on validation and test part
-together), as the mean over a network's seeds. The report has Kendall's tau-b with it and a 95 % interval (percentiles of
-2000 bootstrap samples of networks) over all networks, over those drawn at random, and over the third that is nearest to
+Truth is the accuracy of `long_truth.py`'s trainings on the test part (for the table's networks, on validation and test
+part), as the mean over a network's seeds. The report has Kendall's tau-b with it and a 95 % interval (percentiles of
+400 bootstrap samples of networks) over all networks, over those drawn at random, and over the third that is nearest to
 the front of the long trainings. Slopes of the five traits are given for each length: log error in its own deviations
 per unit of the trait, with standard errors. The curve of a long training is read at several epochs; its learning rate
 is then still high, so this says less than a training that ends there.
@@ -28,7 +28,7 @@ from benchmarks.tables.table import TEST_IMAGES, VAL_IMAGES, Table, table_space
 from bsconv_nas.networks.traits import EXPECTED
 from bsconv_nas.study.settings import provenance
 
-_DRAWS = 2000
+_DRAWS = 400
 _LEAST = 8  # networks of a group that is reported
 
 

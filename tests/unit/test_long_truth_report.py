@@ -40,13 +40,22 @@ def test_agreement_of_equal_and_opposite_orders() -> None:
     assert low < tau < high
 
 
-def test_the_report_has_every_length_and_group(tmp_path: Path) -> None:
+def test_the_report_has_every_length_and_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.long_truth_report._DRAWS", 5)
     path = tmp_path / "rows.csv"
     rows = [row for row in Table.read().rows if row.seed == 0][:30]
     for row in rows:
         values = {**ROW, "network": json.dumps(row.genotype), "epochs": "4", "macs": str(row.macs)}
         curve = " ".join(map(str, row.val_top1[4:]))
-        append_row(path, {**values, "val_top1": curve, "train_loss": "4 3 2 1", "test_top1": str(row.test_top1)})
+        append_row(
+            path,
+            {
+                **values,
+                "val_top1": curve,
+                "train_loss": " ".join(f"{1 - top1}" for top1 in row.val_top1[4:]),
+                "test_top1": str(row.test_top1),
+            },
+        )
     assert tuple(path.read_text().splitlines()[0].split(",")) == HEADER
     result = table_report(path, 4)
     assert result["tau"]["validation after 4 of 4 epochs"]["random"][0] > 0.9
