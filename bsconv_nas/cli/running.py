@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bsconv_nas.api import make_executor
 from bsconv_nas.api import search as run_api
 from bsconv_nas.base.units import counted, format_amount, format_duration
-from bsconv_nas.cli.console import err, out
+from bsconv_nas.cli.console import err, hanging, out
 from bsconv_nas.cli.progress import LiveView, PlainView, Tally
 from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
@@ -65,7 +65,7 @@ class Outcome:
             within = f" with {self.study.limits}" if self.study.limits.bounds else ""
             out.print(front_table(self.study.front(), best=best.number))
             lines.append(
-                f"Best network{within}: trial {best.number} ({best.identity}), "
+                f"Best{within}: trial {best.number} ({best.identity}), "
                 f"{format_amount(best.cost['macs'])} MACs, val top-1 {percent(best.top1)}"
             )
         lines.append(f"{self.tally.counts}; this run took {format_duration(self.tally.seconds)}")
@@ -111,7 +111,7 @@ def run_search(
     def opened() -> None:
         _study_file(plan, storage).write(folder)
         if show:
-            err.print(_header(plan, folder, earlier), highlight=False, markup=False)
+            err.print(hanging(_header(plan, folder, earlier), err.width), highlight=False, markup=False)
 
     with view if isinstance(view, LiveView) else nullcontext():
         study = run_api(

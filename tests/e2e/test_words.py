@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from bsconv_nas.base.limits import Limits
+from bsconv_nas.cli.console import hanging
 from bsconv_nas.cli.progress import Tally
 from bsconv_nas.study import TrialRecord, TrialState
 from tests.e2e.command_line import Called
@@ -47,3 +48,13 @@ def test_smaller_images_are_told_in_pixels(tmp_path: Path, call: Callable[..., C
 )
 def test_only_replaced_proposals_are_told(avoided: dict[str, int], told: str) -> None:
     assert Tally(Console(), 1, Limits(), [replace(TRAINED, avoided=avoided)]).counts == told
+
+
+def test_long_lines_of_the_header_go_on_below_their_text() -> None:
+    header = "Space     quick: 58.2 % of random ones have macs <= 200k\nStudy     studies/a-name-that-is-never-broken"
+    assert hanging(header, 40).splitlines() == [
+        "Space     quick: 58.2 % of random ones",
+        "          have macs <= 200k",
+        "Study     studies/a-name-that-is-never-broken",
+    ]
+    assert hanging(header, 80) == header
