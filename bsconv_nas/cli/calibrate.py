@@ -40,7 +40,7 @@ def calibrate(
     workers: WorkersOption = None,
     cpus_per_trial: CpusPerTrialOption = None,
     gpus_per_trial: GpusPerTrialOption = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of measuring each of two networks.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time to measure each of the two networks.")] = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a small and a large network of the space, and say what a search will take.

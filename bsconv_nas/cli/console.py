@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -20,6 +21,17 @@ StorageOption = Annotated[
 StudyArgument = Annotated[
     str | None, typer.Argument(metavar="STUDY", help="Name or path of a study (default: the latest).")
 ]
+
+
+def hanging(text: str, width: int) -> str:
+    """Lines of a label of ten columns and a text, which goes on below itself where it is too long for the width."""
+    indent = 10 * " "
+    wrap = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    lines: list[str] = []
+    for line in text.splitlines():
+        wrap.initial_indent = line[: len(indent)]
+        lines.append(wrap.fill(line[len(indent) :]))
+    return "\n".join(lines)
 
 
 def print_json(value: Any) -> None:

@@ -34,7 +34,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAMES",
-            help="Of pt2, onnx, int8 and executorch, with commas; torch for none of these. (default: all)",
+            help="Which of pt2, onnx, int8 and executorch to write, with commas; torch: none of them. (default: all)",
         ),
     ] = None,
     data: Annotated[

@@ -18,7 +18,7 @@ def finalize(
     study: StudyArgument = None,
     top: Annotated[int, typer.Option(help="Networks of the front under each budget.")] = 3,
     seeds: Annotated[int, typer.Option(help="Trainings of each network, with seeds 0, 1, ...")] = 3,
-    epochs: Annotated[int | None, typer.Option(help="Of each training. (default: 100)")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training. (default: 100)")] = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="AMOUNTS", help="Budgets in MACs, such as 100M,200M. (default: that of the best network)"),

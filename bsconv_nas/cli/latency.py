@@ -24,7 +24,7 @@ def latency(
     batch: Annotated[int, typer.Option(help="Images at a time.")] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     backend: Annotated[Literal["torch", "onnxruntime"], typer.Option(help="What runs the networks.")] = "torch",
-    seconds: Annotated[float, typer.Option(help="Of measuring for each network.")] = 1.0,
+    seconds: Annotated[float, typer.Option(help="Time to measure each network.")] = 1.0,
     directory: DirOption = DEFAULT_DIR,
     storage: StorageOption = None,
     as_json: JsonOption = False,

@@ -63,12 +63,14 @@ class Tally:
 
     @property
     def counts(self) -> str:
-        """How many networks were trained, stopped, failed, and kept from training."""
+        """How many networks were trained, stopped early and failed, and how many proposals were replaced untrained."""
         states, known, over = self._states, self._avoided["known"], self._avoided["over_limit"]
         parts = [f"{states[TrialState.COMPLETE]} trained"]
         if states[TrialState.STOPPED]:
             parts.append(f"{states[TrialState.STOPPED]} stopped early")
-        parts += [f"{states[TrialState.FAILED]} failed", f"{over} over budget and {known} known avoided"]
+        parts.append(f"{states[TrialState.FAILED]} failed")
+        if over + known:
+            parts.append(f"{over + known} proposals replaced before training ({over} over a limit, {known} repeated)")
         return ", ".join(parts)
 
     @property

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bsconv_nas.api import make_executor
 from bsconv_nas.api import search as run_api
 from bsconv_nas.base.units import counted, format_amount, format_duration
-from bsconv_nas.cli.console import err, out
+from bsconv_nas.cli.console import err, hanging, out
 from bsconv_nas.cli.progress import LiveView, PlainView, Tally
 from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
@@ -62,10 +62,10 @@ class Outcome:
         if best is None:
             lines.append("No network has been trained to the end yet.")
         else:
-            within = f" within {self.study.limits}" if self.study.limits.bounds else ""
+            within = f" with {self.study.limits}" if self.study.limits.bounds else ""
             out.print(front_table(self.study.front(), best=best.number))
             lines.append(
-                f"Best network{within}: trial {best.number} ({best.identity}), "
+                f"Best{within}: trial {best.number} ({best.identity}), "
                 f"{format_amount(best.cost['macs'])} MACs, val top-1 {percent(best.top1)}"
             )
         lines.append(f"{self.tally.counts}; this run took {format_duration(self.tally.seconds)}")
@@ -111,7 +111,7 @@ def run_search(
     def opened() -> None:
         _study_file(plan, storage).write(folder)
         if show:
-            err.print(_header(plan, folder, earlier), highlight=False, markup=False)
+            err.print(hanging(_header(plan, folder, earlier), err.width), highlight=False, markup=False)
 
     with view if isinstance(view, LiveView) else nullcontext():
         study = run_api(
@@ -171,8 +171,9 @@ def _header(plan: Plan, folder: Path, earlier: list[TrialRecord]) -> str:
         f"Data      {data.name}: {count} images ({len(data.val_images)} of them held out), "
         f"{height}x{width}, {data.num_classes} classes",
         f"Space     {space_facts(plan.space, plan.limits)}",
-        f"Training  {counted(plan.recipe.epochs, 'epoch')}{_shares(plan.recipe)}, batch {plan.recipe.batch_size}, "
-        f"{plan.recipe.precision}; {_workers(machine.workers)}, {device} each; sampler {plan.sampler}",
+        f"Training  {counted(plan.recipe.epochs, 'epoch')}{_shares(plan.recipe, height, width)}, "
+        f"batch {plan.recipe.batch_size}, {plan.recipe.precision}; "
+        f"{_workers(machine.workers)}, {device} each; sampler {plan.sampler}",
         f"Study     {folder} ({progress})",
     ]
     if plan.space.latency is not None:
@@ -209,10 +210,14 @@ def _latency_line(table: LatencyTable) -> str:
     )
 
 
-def _shares(recipe: Recipe) -> str:
+def _shares(recipe: Recipe, height: int, width: int) -> str:
+    """What of the images is trained on, where that is not all of them at their size."""
     images = "" if recipe.train_fraction == 1 else f" of {100 * recipe.train_fraction:g} % of the images"
-    small = f", the first {recipe.small_epochs} on images of {100 * recipe.small_scale:g} % of the size"
-    return images + (small if recipe.small_epochs else "")
+    if not recipe.small_epochs:
+        return images
+    first = "first" if recipe.small_epochs == 1 else f"first {recipe.small_epochs}"
+    small_height, small_width = (round(recipe.small_scale * side) for side in (height, width))
+    return f"{images} (the {first} with images shrunk to {small_height}x{small_width})"
 
 
 def _study_file(plan: Plan, storage: str | None) -> StudyFile:

@@ -44,8 +44,8 @@ SmallFirstOption = Annotated[
     float | None,
     _budget(
         metavar="SHARE",
-        help="Share of the epochs, the first ones, on images of 3/4 of the size. (default: 0.5 on CPUs for images of "
-        "32 to 64 pixels, else 0)",
+        help="Share of the epochs, from the first on, with images shrunk to 3/4 of their side, which saves time. "
+        "(default: 0.5 on CPUs for images of 32 to 64 pixels, else 0)",
     ),
 ]
 
@@ -69,16 +69,16 @@ PrecisionOption = Annotated[
     str | None,
     _machine(
         metavar="NAME",
-        help="float32 or bfloat16, of products and activations. (default: the faster on this machine)",
+        help="float32 or bfloat16: the number format in training. (default: the faster on this machine)",
     ),
 ]
 WorkersOption = Annotated[
     int | None,
     _machine(help="Networks trained at a time; 0: in this process, without Ray. (default: as the machine allows)"),
 ]
-CpusPerTrialOption = Annotated[float | None, _machine(help="CPU cores of each. (default: 1)")]
+CpusPerTrialOption = Annotated[float | None, _machine(help="CPU cores of each training. (default: 1)")]
 GpusPerTrialOption = Annotated[
-    float | None, _machine(help="GPUs of each, fractions allowed. (default: 1 where there are any)")
+    float | None, _machine(help="GPUs of each training, fractions allowed. (default: 1 where there are any)")
 ]
 LatencyThreadsOption = Annotated[int | None, _machine(help="CPU threads that latency_ms refers to. (default: 1)")]
 RayAddressOption = Annotated[str | None, _machine(metavar="ADDRESS", help="Use a running Ray cluster, such as auto.")]
@@ -91,7 +91,7 @@ EpochTimeoutOption = Annotated[
     ),
 ]
 MaxRetriesOption = Annotated[
-    int | None, _machine(help="How often a network whose worker died is taken up again. (default: 3)")
+    int | None, _machine(help="How often a network is tried again after its worker died. (default: 3)")
 ]
 
 NameOption = Annotated[
@@ -114,31 +114,32 @@ EarlyStoppingOption = Annotated[
     str | None,
     _study(
         metavar="NAME",
-        help="forecast: stop trainings that will hardly end on the front; asha: that lag behind networks of no "
-        "more MACs; none. (default: none)",
+        help="forecast: stop a training whose predicted end is unlikely to reach the front; asha: stop one that lags "
+        "behind networks of at most as many MACs; none. (default: none)",
     ),
 ]
 GracePeriodOption = Annotated[
     int | None,
     _study(
         metavar="EPOCHS",
-        help="Epochs before the first decision to stop. (default: of a training, an eighth for asha, a quarter for "
-        "forecast)",
+        help="Epochs before the first decision to stop. (default: an eighth of the training for asha, a "
+        "quarter for forecast)",
     ),
 ]
 ReductionFactorOption = Annotated[
-    float | None, _study(metavar="N", help="One in N goes on at each rung of asha. (default: 2)")
+    float | None, _study(metavar="N", help="asha lets one in N trainings go on at each of its decisions. (default: 2)")
 ]
 Top1FloorOption = Annotated[
     float | None,
     _study(
         metavar="SHARE",
-        help="Accuracy below which known-cost counts nothing, such as 0.6. (default: from the front)",
+        help="Networks less accurate than this are worth nothing to known-cost, such as 0.6. (default: set by the "
+        "search from its front)",
     ),
 ]
 NoReferenceOption = Annotated[
     bool,
-    _study("--no-reference", metavar="", help="Do not begin with the hand-made networks of the space."),
+    _study("--no-reference", metavar="", help="Do not begin with the hand-made networks that the space contains."),
 ]
 WarmStartOption = Annotated[
     str | None,
@@ -147,4 +148,4 @@ WarmStartOption = Annotated[
         help="Learn from an earlier study (name or folder) of the same data and space; its budget may differ.",
     ),
 ]
-SeedOption = Annotated[int | None, _study(help="Seed of proposals and trainings. (default: 0)")]
+SeedOption = Annotated[int | None, _study(help="Seed of the proposals and of the trainings. (default: 0)")]

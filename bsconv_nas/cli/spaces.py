@@ -1,6 +1,5 @@
 """`bsconv-nas spaces`."""
 
-import random
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +14,7 @@ from bsconv_nas.spaces.files import find_space, space_names
 from bsconv_nas.spaces.genes import extreme
 from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.spaces.references import references_in
-
-_SAMPLES = 2_000
+from bsconv_nas.spaces.share import share_within
 
 app = typer.Typer(help="List the search spaces and look into one.", no_args_is_help=False)
 
@@ -50,12 +48,12 @@ def list_spaces(as_json: JsonOption = False) -> None:
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A packaged space or a TOML file.")],
-    flops: Annotated[str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget.")] = None,
+    flops: Annotated[str | None, typer.Option("--flops", "--macs", metavar="AMOUNT", help="Budget: 20M.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels. (default: the usual size of the space)")] = None,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Show number of networks, range of MACs, share under a budget, genes."""
+    """Show a space: the number of its networks, their MACs, the share of them within a budget, its genes."""
     definition = find_space(name)
     usual = definition.usual_size or min(224, definition.image_size[1])
     side = usual if image_size is None else image_size
@@ -84,12 +82,20 @@ def space_facts(space: ArchSpace, limits: Limits) -> str:
 def _line(facts: dict[str, Any], limits: Limits) -> str:
     least, most = facts["macs_range"]
     text = f"{facts['name']}: {facts['networks']:.1e} networks of {format_amount(least)} to {format_amount(most)} MACs"
-    return f"{text}; {100 * facts['share_within_limits']:.3g} % of them within {limits}" if limits.bounds else text
+    return f"{text}; {_share_text(facts['share_within_limits'])} {limits}" if limits.bounds else text
+
+
+def _share_text(share: float) -> str:
+    """A share of random networks, with its verb: `1.6 % of random ones have`, `about 1 in 50 000 random ones has`."""
+    if share >= 0.001:
+        return f"{100 * share:.3g} % of random ones have"
+    if share == 0:
+        return "fewer than 1 in 1 000 000 random ones have"
+    rounded = float(f"{1 / share:.1g}")
+    return f"about 1 in {rounded:,.0f} random ones has".replace(",", " ")
 
 
 def _facts(space: ArchSpace, limits: Limits) -> dict[str, Any]:
-    rng = random.Random(0)
-    within = sum(limits.allow(space.cost(space.random(rng))) for _ in range(_SAMPLES))
     cheapest = extreme(space, lambda genotype: space.cost(genotype)["macs"])
     largest = extreme(space, lambda genotype: -space.cost(genotype)["macs"])
     return {
@@ -98,7 +104,7 @@ def _facts(space: ArchSpace, limits: Limits) -> dict[str, Any]:
         "genes": len(space.genes),
         "macs_range": [int(space.cost(cheapest)["macs"]), int(space.cost(largest)["macs"])],
         "limits": dict(limits.bounds),
-        "share_within_limits": within / _SAMPLES,
+        "share_within_limits": share_within(space, limits),
     }
 
 

@@ -10,6 +10,7 @@ from bsconv_nas.base.units import MACS_LABEL, format_amount
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.networks.cost import Cost
 from bsconv_nas.networks.latency_table import LATENCY
+from bsconv_nas.networks.layer_types import LAYER_TYPES
 from bsconv_nas.study import Study, TrialRecord
 
 _BAR = 8
@@ -35,7 +36,8 @@ def record_row(record: TrialRecord) -> dict[str, Any]:
 
 def front_table(records: Sequence[TrialRecord], best: int | None = None) -> Table:
     """Table of front members; the `best` trial is marked."""
-    table = Table(box=box.SIMPLE_HEAD, caption=MACS_LABEL, caption_justify="left")
+    key = f"{layers_key()}\n" if any(record.arch is not None for record in records) else ""
+    table = Table(box=box.SIMPLE_HEAD, caption=f"{key}{MACS_LABEL}", caption_justify="left")
     timed = ("latency",) if any(LATENCY in record.cost for record in records) else ()
     for header in ("trial", "network", "MACs", "params", *timed, "val top-1"):
         table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
@@ -79,11 +81,25 @@ def summary(arch: ArchSpec | None) -> str:
     return " ".join(f"{count if count > 1 else ''}{label}" for label, count in runs)
 
 
+def layer_types_key() -> str:
+    """What the labels of layer types mean: `U: BSConv-U, S-1/4: BSConv-S with p = 1/4`."""
+    return ", ".join(
+        f"{name}-1/4: {layer_type.title} with p = 1/4" if layer_type.takes_p else f"{name}: {layer_type.title}"
+        for name, layer_type in LAYER_TYPES.items()
+    )
+
+
+def layers_key() -> str:
+    """What a `summary` of a network is written in, in one line."""
+    return f"{layer_types_key()}, 2U: two in a row, +: shortcut"
+
+
 def cost_table(arch: ArchSpec, cost: Cost) -> Table:
     """Per-layer table of a network."""
     labels = _layer_labels(arch)
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, caption=MACS_LABEL, caption_justify="left")
-    table.add_column("layer", footer="total", no_wrap=True)
+    caption = f"{layer_types_key()}, /2: stride 2, SE: squeeze-excitation\n{MACS_LABEL}"
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, caption=caption, caption_justify="left", pad_edge=False)
+    table.add_column("layer", footer="total", overflow="fold")  # on a narrow terminal: numbers are never cut
     table.add_column("type", no_wrap=True)
     table.add_column("output (C, H, W)", no_wrap=True)
     table.add_column("MACs", f"{cost.macs:,}", justify="right", no_wrap=True)

@@ -38,15 +38,15 @@ def train(
             "epochs; for MobileNetV3 add --weight-decay 5e-4).",
         ),
     ] = "modern",
-    epochs: Annotated[int | None, typer.Option(help="Default: of the recipe.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Default: of the recipe.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Default: of the recipe.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Default: of the recipe.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs. (default: the recipe's)")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step. (default: the recipe's)")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate. (default: the recipe's)")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay. (default: the recipe's)")] = None,
     alpha: Annotated[
-        float | None, typer.Option(help="Weight of the BSConv-S regulariser. (default: of the recipe)")
+        float | None, typer.Option(help="Weight of the BSConv-S regulariser. (default: the recipe's)")
     ] = None,
     precision: PrecisionOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights and data order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the initial weights and of the order of the images.")] = 0,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="Folder of the training. (default: runs/...)")
     ] = None,

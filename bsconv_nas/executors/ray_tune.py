@@ -1,7 +1,7 @@
 """The executor on Ray Tune: one worker process per running trial, on this machine or a cluster.
 
 Tune schedules, restarts and reuses workers. Every decision is the search's: `TuneAdapter` hands its jobs out as
-suggestions and takes results back, so Optuna's storage stays the one truth and nothing of Tune's needs to be restored.
+suggestions and takes results back. All that must last is in Optuna's storage: nothing of Tune's is ever restored.
 """
 
 import logging

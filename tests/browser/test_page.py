@@ -74,7 +74,7 @@ def test_shows_the_front_that_python_finds(watched: Watch, studies: Path) -> Non
         page = watch.open(server.link)
         assert f"{100 * (front[-1].top1 or 0):.2f} %" in text(page, "#numbers")
         facts = text(page, "#study-facts")
-        assert "5 epochs of 10 % of 45.0k images, the first 2 on smaller images" in facts, facts
+        assert "5 epochs of 10 % of 45.0k images (the first 2 with smaller images)" in facts, facts
         assert text(page, '[data-group="front"] .count') == str(len(front))
         assert text(page, '[data-group="failed"] .count') == "3"
         page.locator("#filter").fill("front")
@@ -280,7 +280,7 @@ def test_final_results_are_apart_from_brief_ones(watched: Watch, studies: Path) 
         page.locator("#final-card").wait_for()
         assert "75.00 ± 5.00 %" in text(page, "#final-table")
         assert "65.00 to 85.00 %" in text(page, "#final-table")
-        assert "Hand-made networks alone have 0.25 of the hypervolume" in text(page, "#final-text")
+        assert "The front of the hand-made networks alone has 25 % of the hypervolume" in text(page, "#final-text")
         assert page.locator("#final-chart .bars").count() > 0
         watch.assert_clean(server.link)
 

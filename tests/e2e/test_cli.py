@@ -16,7 +16,7 @@ from tests.e2e.command_line import ENVIRONMENT, Called, command, run
 
 def test_search_prints_the_front_and_what_to_type_next(studies: Path) -> None:
     output, errors = (studies / "output.txt").read_text(), (studies / "errors.txt").read_text()
-    assert "Best network within macs <= 200k: trial " in output
+    assert "Best with macs <= 200k: trial " in output
     assert f"Study: {studies / 's'}" in output
     assert f"bsconv-nas front {studies / 's'}" in output
     assert "[2/2] trial 1 complete: " in errors

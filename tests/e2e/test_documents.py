@@ -165,8 +165,53 @@ def test_the_journey_has_ten_steps() -> None:
     assert [int(number) for number in re.findall(r"^(\d+)\.", journey, re.MULTILINE)] == list(range(1, 11))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_between_documents_lead_somewhere(document: str) -> None:
-    targets = re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text())
-    missing = [t for t in targets if "://" not in t and not (ROOT / document).parent.joinpath(t).exists()]
-    assert not missing
+def anchors(path: Path) -> set[str]:
+    """What GitHub makes of the headings of a document: `## MACs and FLOPs` is `#macs-and-flops`."""
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_nowhere(document: Path, link: str) -> bool:
+    target, _, anchor = link.partition("#")
+    path = document.parent / target if target else document
+    return not path.exists() or (path.suffix == ".md" and anchor != "" and anchor not in anchors(path))
+
+
+LINKING = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "benchmarks/tables/*.md", "studies/*/*.md")
+    for path in ROOT.glob(pattern)
+)
+
+
+@pytest.mark.parametrize("document", LINKING, ids=str)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    text = (ROOT / document).read_text()
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+    assert [link for link in links if "://" not in link and leads_nowhere(ROOT / document, link)] == []
+
+
+def test_a_dead_link_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("## MACs and FLOPs (of `x`)\n")
+    document = tmp_path / "b.md"
+    document.write_text("# B\n")
+    assert not leads_nowhere(document, "a.md#macs-and-flops-of-x")
+    assert not leads_nowhere(document, "#b")
+    assert all(leads_nowhere(document, link) for link in ("c.md", "a.md#flops", "#macs"))
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(README.encode()) <= 10_000, "move details to docs/"
+
+
+def test_the_first_page_says_how_long_its_networks_were_trained() -> None:
+    """The lead over hand-made networks is one of three epochs, and shrinks: whoever reads of it must read that too."""
+    first_page = " ".join(README.split("## Quick start")[0].split())
+    assert "after three epochs of training each; longer trainings shrink the lead" in first_page
+
+
+def test_one_number_for_the_time_of_ci() -> None:
+    told = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", ".ci/run")
+    times = {name: set(re.findall(r"\d+ minutes on two cores", (ROOT / name).read_text())) for name in told}
+    assert set(map(frozenset, times.values())) == {frozenset({"10 minutes on two cores"})}, times

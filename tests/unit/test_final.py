@@ -172,7 +172,7 @@ def test_the_share_of_the_hypervolume_that_hand_made_networks_have(data: ImageDa
     results = summarise(found, records, 2, [0], "digits")
     own = 0.2 * math.log(4)
     assert results.reference_share == pytest.approx(own / (own + 0.2 * math.log(8 / 3)))
-    assert "Hand-made networks alone have 0.59 of the hypervolume" in results.to_markdown()
+    assert "The front of the hand-made networks alone has 59 % of the hypervolume" in results.to_markdown()
     assert summarise(NETS[:1], records[:1], 2, [0], "digits").reference_share is None
 
 

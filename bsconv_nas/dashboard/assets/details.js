@@ -56,7 +56,7 @@ function content(app, study, row, trial) {
   return [head, tags, costs(row, trial),
     trial.reason && el("p", { class: "reason" }, trial.reason),
     trial.layers.length ? el("div", { class: "scroll drawing", tabindex: 0 }, drawNetwork(trial.layers)) : null,
-    trial.layers.length ? el("p", { class: "caption" }, "Height: channels. Below: kernel size, channels, share of MACs. ▾ stride 2, ⌒ shortcut.") : null,
+    trial.layers.length ? el("p", { class: "caption" }, "Height: channels. Below: kernel size, channels, share of MACs. ▾ stride 2, ⌒ shortcut. U: BSConv-U; S-1/4: BSConv-S with p = 1/4.") : null,
     trial.curve.length > 1 ? el("div", { id: "curve-chart" }) : null,
     buttons(study, trial),
     trial.layers.length ? layerTable(trial) : geneTable(trial)];

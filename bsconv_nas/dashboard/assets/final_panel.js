@@ -33,7 +33,7 @@ export function finalPanel(app) {
 
 function text({ epochs, seeds, data, rank_correlation: rank, reference_share: share }) {
   const agree = rank === null || rank === undefined ? "" : ` Rank correlation with the brief validation: ${rank.toFixed(2)}.`;
-  const alone = share === null || share === undefined ? "" : ` Hand-made networks alone have ${share.toFixed(2)} of the hypervolume of all.`;
+  const alone = share === null || share === undefined ? "" : ` The front of the hand-made networks alone has ${Math.round(100 * share)} % of the hypervolume of the front of all networks here.`;
   return `${data}: ${epochs} epoch${epochs > 1 ? "s" : ""}, ${seeds.length} seed${seeds.length > 1 ? "s" : ""}; the test set was read once, after training. Bars: 95 % intervals.${agree}${alone}`;
 }
 

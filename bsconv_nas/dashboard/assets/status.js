@@ -24,7 +24,7 @@ function facts({ facts: { data, image_size: size, classes, training, sampler, sp
   const perCent = (share) => `${+(100 * share).toPrecision(3)} %`;
   const share = training.train_fraction && training.train_fraction < 1 ? ` of ${perCent(training.train_fraction)} of ${amount(images)} images` : "";
   const first = Math.floor((training.small_first ?? 0) * training.epochs);
-  const small = first ? `, the first ${first} on smaller images` : "";
+  const small = first ? ` (the first ${first > 1 ? `${first} ` : ""}with smaller images)` : "";
   return [
     data && `${data}${size ? `, ${size.join("×")} px` : ""}${classes ? `, ${classes} classes` : ""}`,
     budget !== null && `at most ${amount(budget)} MACs`,
@@ -47,7 +47,7 @@ function drawNumbers({ study, rows, front, best, budget, overlays }) {
     tile(front.length, "networks on the front", volume === null ? "" : `hypervolume ${volume.toFixed(3)}`),
     tile(`${ended.length}`, `of ${study.standing.asked} trials ended`, ended.length ? `over ${duration(end - begin)}` : "", "", ended.length / Math.max(1, study.standing.asked)),
     tile(count("complete"), "trained", `${count("stopped")} stopped early, ${count("failed")} failed`),
-    tile(sum("over") + sum("known"), "trainings avoided", `${sum("over")} over budget, ${sum("known")} known`),
+    tile(sum("over") + sum("known"), "proposals replaced before training", `${sum("over")} over a limit, ${sum("known")} repeated`),
   ];
   replace(byId("numbers"), tiles);
 }

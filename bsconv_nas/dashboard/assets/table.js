@@ -13,7 +13,7 @@ const COLUMNS = [
   { id: "params", text: "Params", value: (row) => row.params, cell: (row) => amount(row.params) },
   { id: "latency", text: "Latency", value: (row) => row.latency, cell: (row) => milliseconds(row.latency), optional: true },
   { id: "seconds", text: "Time", value: seconds, cell: (row) => duration(seconds(row)) },
-  { id: "avoided", text: "Avoided", value: (row) => row.over + row.known, cell: (row) => row.over + row.known || "" },
+  { id: "avoided", text: "Replaced", value: (row) => row.over + row.known, cell: (row) => row.over + row.known || "" },
   { id: "identity", text: "Network", value: (row) => row.identity, cell: (row) => row.identity, words: true },
 ];
 
