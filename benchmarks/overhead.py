@@ -46,7 +46,7 @@ def worker_overhead(trials: int, workers: int) -> dict[str, float]:
             "random",
             trials=trials,
             folder=Path(folder),
-            executor=make_executor(workers),
+            options=bsconv_nas.SearchOptions(executor=make_executor(workers)),
         )
         wall = time.perf_counter() - started
     records = study.records

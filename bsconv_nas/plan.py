@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.base.toml_files import check_toml
 from bsconv_nas.base.units import format_amount, parse_duration
 from bsconv_nas.data import ImageData, find_dataset, load_search_data
 from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
@@ -15,7 +14,6 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.networks.latency_table import FILE, LATENCY
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
 from bsconv_nas.spaces.files import find_space, space_for_images
-from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.settings import SearchSettings
 from bsconv_nas.train.evaluator import TrainingEvaluator
@@ -136,32 +134,9 @@ def check_settings(settings: SearchSettings) -> None:
     resources(settings)
 
 
-def image_task(
-    space: str | Path | GeneSpace | None,
-    evaluate: object,
-    source: str | None,
-    image_size: int | None,
-    epochs: int | None,
-    limits: Limits,
-    folder: Path | None,
-) -> tuple[ArchSpace, TrainingEvaluator, dict[str, str]]:
-    """Space, evaluator and fixed facts of a search on images in this process or on CPU workers.
-
-    Raises:
-        UsageError: `evaluate` without a `GeneSpace`, or a `GeneSpace` without `evaluate`.
-    """
-    if isinstance(space, GeneSpace) or evaluate is not None:
-        raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
-    given = {
-        "data": source,
-        "image_size": image_size,
-        "epochs": epochs,
-        "space": None if space is None else str(space),
-        "limits": dict(limits.bounds),
-    }
-    settings = check_toml(given, SearchSettings, "search")
-    plan = with_latency(make_plan(settings, load_data(settings)), folder)
-    return plan.space, plan.evaluator, plan.facts
+def image_plan(settings: SearchSettings, folder: Path | None) -> Plan:
+    """The plan of a search on images without a command line, with its latencies measured where they are limited."""
+    return with_latency(make_plan(settings, load_data(settings)), folder)
 
 
 def _early_stopping(settings: SearchSettings) -> StoppingRule | None:

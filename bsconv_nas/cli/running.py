@@ -8,14 +8,15 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bsconv_nas.api import make_executor
-from bsconv_nas.api import search as run_api
+from bsconv_nas import api
 from bsconv_nas.base.units import counted, format_amount, format_duration
 from bsconv_nas.cli.console import err, out
 from bsconv_nas.cli.progress import LiveView, PlainView, Tally
 from bsconv_nas.cli.spaces import space_facts
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
 from bsconv_nas.data import ImageData, caveats, check_test_part
+from bsconv_nas.engine.options import SearchOptions
+from bsconv_nas.engine.task import SearchTask
 from bsconv_nas.errors import DataError, StudyError
 from bsconv_nas.networks.latency_table import LatencyTable
 from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder, with_latency
@@ -99,13 +100,36 @@ def run_search(
     earlier = _earlier_records(folder, directory, storage)
     make_view = LiveView if err.is_terminal and show else PlainView if show else Tally
     view = make_view(err, settings.trials, plan.limits, earlier)
-    executor = make_executor(
+    executor = api.make_executor(
         plan.resources.workers,
         plan.resources.cpus_per_trial,
         plan.resources.gpus_per_trial,
         settings.ray_address,
         plan.data.nbytes,
         settings.max_retries,
+    )
+    options = SearchOptions(
+        early_stopping=plan.early_stopping,
+        seconds=plan.seconds,
+        epoch_timeout=plan.epoch_timeout,
+        references=settings.references,
+        top1_floor=settings.top1_floor,
+        warm_start=warm_start,
+        fixed=plan.facts,
+        executor=executor,
+        observer=view,
+    )
+    task = SearchTask(
+        plan.space,
+        plan.evaluator,
+        plan.limits,
+        plan.sampler,
+        settings.trials,
+        settings.seed,
+        plan.name,
+        storage,
+        folder,
+        options,
     )
 
     def opened() -> None:
@@ -114,27 +138,7 @@ def run_search(
             err.print(_header(plan, folder, earlier), highlight=False, markup=False)
 
     with view if isinstance(view, LiveView) else nullcontext():
-        study = run_api(
-            space=plan.space,
-            evaluate=plan.evaluator,
-            limits=plan.limits.bounds,
-            sampler=plan.sampler,
-            early_stopping=plan.early_stopping,
-            references=settings.references,
-            top1_floor=settings.top1_floor,
-            warm_start=warm_start,
-            trials=settings.trials,
-            seed=settings.seed,
-            storage=storage,
-            study_name=plan.name,
-            folder=folder,
-            seconds=plan.seconds,
-            epoch_timeout=plan.epoch_timeout,
-            executor=executor,
-            fixed=plan.facts,
-            observer=view,
-            on_open=opened,
-        )
+        study = api.run_search(task, opened)
     return Outcome(study, folder, view)
 
 

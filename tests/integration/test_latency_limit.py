@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bsconv_nas.api import search
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import StudyError
 from bsconv_nas.latency import calibrate as measured_space
 from bsconv_nas.latency.measure import Setting
@@ -42,7 +43,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def limited(space: Path, folder: Path, trials: int) -> Study:
     limits = {"latency_ms": "10000ms", "macs": "1M"}
-    return search(space=space, limits=limits, data="digits", epochs=1, trials=trials, seed=1, folder=folder)
+    options = SearchOptions(epochs=1)
+    return search(space=space, limits=limits, data="digits", trials=trials, seed=1, folder=folder, options=options)
 
 
 def test_every_operation_is_measured_and_progress_is_told(tiny: Path) -> None:
