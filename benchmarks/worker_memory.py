@@ -89,7 +89,7 @@ def memory(process: int) -> dict[str, float]:
 def measure(data: ImageData, workers: int) -> dict[str, Any]:
     """Memory of the workers of a search, one training in each."""
     settings = SearchSettings(trials=workers, epochs=1, train_fraction=0.002, workers=workers, space="cifar")
-    plan = make_plan(settings, data)
+    plan = make_plan(settings, lambda _: data)
     with tempfile.TemporaryDirectory() as folder:
         evaluator = MeasuredEvaluator(data, plan.recipe, Path(folder), workers)
         options = SearchOptions(executor=make_executor(workers, data_bytes=data.nbytes))

@@ -167,7 +167,7 @@ def _training(
     """The plan of a search that trains networks on images."""
     if isinstance(space, GeneSpace) or evaluate is not None:
         raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
-    from bsconv_nas.plan import image_plan  # needs torch
+    from bsconv_nas.plan import make_plan, with_latency  # need torch
 
     values = {
         "data": data,
@@ -176,7 +176,7 @@ def _training(
         "space": None if space is None else str(space),
         "limits": dict(limits.bounds),
     }
-    return image_plan(check_toml(values, SearchSettings, "search"), folder)
+    return with_latency(make_plan(check_toml(values, SearchSettings, "search")), folder)
 
 
 def _refuse(unknown: Mapping[str, object]) -> None:

@@ -79,10 +79,8 @@ def test_a_continued_search_keeps_its_table(tiny: Path, tmp_path: Path, monkeypa
 
 
 def test_a_search_without_the_limit_measures_nothing(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bsconv_nas.data import load_search_data
-
     monkeypatch.delattr(measured_space, "table_of")
     settings = SearchSettings(space=str(tiny), limits={"macs": 1e6})
-    plan = make_plan(settings, load_search_data("digits"))
+    plan = make_plan(settings)
     assert with_latency(plan, None) is plan
     assert "latency" not in plan.facts

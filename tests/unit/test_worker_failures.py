@@ -136,13 +136,13 @@ def test_a_deadline_without_workers_is_refused(space: GeneSpace, seconds: float,
 
 
 def test_the_command_line_refuses_it_too() -> None:
-    from bsconv_nas.plan import check_settings
+    from bsconv_nas.plan import make_plan
     from bsconv_nas.study.settings import SearchSettings
 
     with pytest.raises(UsageError, match="--epoch-timeout needs workers that can be killed"):
-        check_settings(SearchSettings(epoch_timeout="5m", workers=0))
+        make_plan(SearchSettings(epoch_timeout="5m", workers=0))
     with pytest.raises(UsageError, match="--epoch-timeout"):
-        check_settings(SearchSettings(epoch_timeout="soon", workers=1))
+        make_plan(SearchSettings(epoch_timeout="soon", workers=1))
 
 
 def test_losses_of_a_gpu_are_told_from_other_errors() -> None:
