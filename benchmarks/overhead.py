@@ -22,7 +22,7 @@ import bsconv_nas
 from bsconv_nas.api import make_executor
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.engine.search import Search
-from bsconv_nas.plan import load_data, make_plan
+from bsconv_nas.plan import make_plan
 from bsconv_nas.samplers import SAMPLERS, make_sampler
 from bsconv_nas.spaces.files import find_space
 from bsconv_nas.spaces.networks import ArchSpace
@@ -36,7 +36,7 @@ REPEATS = 5
 
 def worker_overhead(trials: int, workers: int) -> dict[str, float]:
     """Share of the workers' time not spent in training, between the first completion and the last start."""
-    plan = make_plan(SearchSettings(trials=trials), load_data(SearchSettings()))
+    plan = make_plan(SearchSettings(trials=trials))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         study = bsconv_nas.search(
@@ -46,7 +46,7 @@ def worker_overhead(trials: int, workers: int) -> dict[str, float]:
             "random",
             trials=trials,
             folder=Path(folder),
-            executor=make_executor(workers),
+            options=bsconv_nas.SearchOptions(executor=make_executor(workers)),
         )
         wall = time.perf_counter() - started
     records = study.records

@@ -111,7 +111,13 @@ def run_with_epochs(task: Task, sampler: str, rule: str, trials: int, seed: int)
     """One search with a rule of early stopping: progress, and epochs spent after each trial."""
     limits, curves = task.limits.bounds, _Curves(task, seed)
     study = bsconv_nas.search(
-        task.space, curves, limits, sampler=sampler, trials=trials, seed=seed, early_stopping=rule
+        task.space,
+        curves,
+        limits,
+        sampler=sampler,
+        trials=trials,
+        seed=seed,
+        options=bsconv_nas.SearchOptions(early_stopping=rule),
     )
     progress = _Measures(task)
     for record in study.records:

@@ -21,6 +21,7 @@ import numpy as np
 from bsconv_nas.api import make_executor, search
 from bsconv_nas.data import ImageData, load_search_data
 from bsconv_nas.data.images import image_data
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.plan import make_plan
 from bsconv_nas.study.settings import SearchSettings, provenance
@@ -88,11 +89,11 @@ def memory(process: int) -> dict[str, float]:
 def measure(data: ImageData, workers: int) -> dict[str, Any]:
     """Memory of the workers of a search, one training in each."""
     settings = SearchSettings(trials=workers, epochs=1, train_fraction=0.002, workers=workers, space="cifar")
-    plan = make_plan(settings, data)
+    plan = make_plan(settings, lambda _: data)
     with tempfile.TemporaryDirectory() as folder:
         evaluator = MeasuredEvaluator(data, plan.recipe, Path(folder), workers)
-        executor = make_executor(workers, data_bytes=data.nbytes)
-        search(plan.space, evaluator, {"macs": 3e6}, "random", trials=workers, executor=executor, references=False)
+        options = SearchOptions(executor=make_executor(workers, data_bytes=data.nbytes))
+        search(plan.space, evaluator, {"macs": 3e6}, "random", trials=workers, options=options)
         rows = [json.loads(path.read_text()) for path in Path(folder).glob("*.measured")]
     return {
         "workers": workers,

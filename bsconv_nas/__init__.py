@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bsconv_nas.api import search
+    from bsconv_nas.engine.options import SearchOptions
     from bsconv_nas.errors import BsconvNasError, BudgetError, UsageError
     from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
     from bsconv_nas.networks.cost import Cost, cost_of
@@ -29,6 +30,7 @@ _HOMES = {
     "GeneSpace": "spaces.genes",
     "HeadSpec": "networks.arch",
     "LayerSpec": "networks.arch",
+    "SearchOptions": "engine.options",
     "StemSpec": "networks.arch",
     "Study": "study",
     "TrialRecord": "study",
@@ -50,6 +52,7 @@ __all__ = [
     "GeneSpace",
     "HeadSpec",
     "LayerSpec",
+    "SearchOptions",
     "StemSpec",
     "Study",
     "TrialRecord",

@@ -1,13 +1,19 @@
-"""`search`: the one entry to searching, for the command line, scripts and notebooks."""
+"""Searching: `search` for users, `run_search` for who has made every choice already, as the command line has."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Never
 
 from bsconv_nas.base.limits import Limits, parse_bound
-from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
+from bsconv_nas.base.text import did_you_mean
+from bsconv_nas.base.toml_files import check_toml
 from bsconv_nas.engine.interrupt import interruptible
-from bsconv_nas.engine.search import Executor, Observer, Search
+from bsconv_nas.engine.options import SearchOptions
+from bsconv_nas.engine.search import Executor, Search
+from bsconv_nas.engine.task import SearchTask
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
@@ -22,7 +28,13 @@ from bsconv_nas.study.backup import check_storage
 from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.opening import OBJECTIVE
+from bsconv_nas.study.settings import SearchSettings
 from bsconv_nas.study.storage import open_storage, sqlite_url
+
+if TYPE_CHECKING:
+    from bsconv_nas.plan import Plan
+
+_DEFAULTS = SearchOptions()
 
 
 def search(
@@ -34,29 +46,19 @@ def search(
     workers: int = 0,
     seed: int = 0,
     storage: str | None = None,
-    study_name: str | None = None,
+    study: str | None = None,
     *,
     data: str | None = None,
-    image_size: int | None = None,
-    epochs: int | None = None,
     folder: Path | None = None,
-    seconds: float | None = None,
-    executor: Executor | None = None,
-    fixed: Mapping[str, str] | None = None,
-    observer: Observer | None = None,
-    on_open: Callable[[], None] | None = None,
-    early_stopping: str | StoppingRule | None = "none",
-    epoch_timeout: float | None = None,
-    references: bool = True,
-    top1_floor: float | None = None,
-    warm_start: Study | None = None,
+    options: SearchOptions = _DEFAULTS,
+    **unknown: Never,
 ) -> Study:
     """Search networks of high accuracy and few MACs within limits.
 
     With a space of your own, `evaluate` says how good a genotype is, and no torch is needed:
 
         space = GeneSpace({"width": [8, 16, 32], "depth": [1, 2, 3]}, cost=lambda g: {"macs": g[0] * g[1]})
-        study = search(space, evaluate=lambda g: g[0] / 64 + g[1] / 8, limits={"macs": 60}, trials=6)
+        result = search(space, evaluate=lambda g: g[0] / 64 + g[1] / 8, limits={"macs": 60}, trials=6)
 
     Without `evaluate`, the networks of a packaged space (or a space file) are trained briefly on `data`.
 
@@ -70,69 +72,72 @@ def search(
         workers: Ray workers; 0: this process, without Ray.
         seed: of proposals and trainings, 0 or more.
         storage: URL of an Optuna storage; None: a SQLite file in `folder`, or memory without one.
-        study_name: name in the storage; running again under the same name continues.
-        data, image_size, epochs: for training, that is without `evaluate`: "digits", "cifar10", "cifar100", "dogs"
-            or a folder of images; pixels; epochs of a brief training. None: as the data suggests.
+        study: name of the study in its storage; searching again under the same name continues. None: that of the space.
+        data: for training, that is without `evaluate`: "digits", "cifar10", "cifar100", "dogs" or a folder of images.
+            None: digits.
         folder: of the study; keeps checkpoints and the weights of front members. None: nothing is kept.
-        seconds: time limit of this run; running trials stay resumable.
-        executor: runs the jobs; None: one of `workers`, each with one core.
-        fixed: facts that may not change between runs of a study, by name.
-        observer: told what happens.
-        on_open: called once the study is open and known to be the same as before.
-        early_stopping: "none", "forecast" (a training goes on while it may end on the front), "asha" (successive
-            halving among networks of no more MACs), or a `StoppingRule`.
-        epoch_timeout: seconds after which a worker is killed that has not ended an epoch; its trial is tried again.
-            None: 20 times the slowest epoch so far, at least 5 minutes. Without workers nothing can be killed.
-        references: whether known-cost begins with the hand-made reference networks that are points of the space.
-        top1_floor: accuracy below which known-cost counts nothing; None: derived from the front.
-        warm_start: an earlier study on the same data and space, for known-cost to learn from. Its best networks within
-            the limits are trained first.
+        options: what is rarely needed: epochs, early stopping, a time limit, a warm start and more.
 
     Raises:
-        UsageError: a value that is not allowed, or a study made with other settings.
+        UsageError: a value or keyword that is not allowed, or a study made with other settings.
         BudgetError: no network of the space is within the limits.
         StorageError: results cannot be written.
     """
-    _check(trials, workers, epoch_timeout, executor)
-    rule = find_early_stopping(early_stopping) if isinstance(early_stopping, str) else early_stopping
+    _refuse(unknown)
+    _check(trials, workers, options)
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
     if evaluate is None or not isinstance(space, GeneSpace):
-        from bsconv_nas.plan import image_task
+        plan = _training(space, evaluate, bounds, data, folder, options)
+        space, evaluate = plan.space, plan.evaluator
+        options = replace(options, fixed={**plan.facts, **options.fixed})
+    if options.executor is None:
+        options = replace(options, executor=make_executor(workers))
+    evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
+    name = _study_name(study, space)
+    return run_search(SearchTask(space, evaluator, bounds, sampler, trials, seed, name, storage, folder, options))
 
-        space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs, bounds, folder)
-        fixed = {**facts, **(fixed or {})}
+
+def run_search(task: SearchTask, on_open: Callable[[], None] | None = None) -> Study:
+    """Open or continue the study of a task, and search.
+
+    `on_open` is called once the study is open and known to be the same as before.
+
+    Raises:
+        UsageError: an unknown sampler, or a study made with other settings.
+        BudgetError: no network of the space is within the limits.
+        StorageError: results cannot be written.
+    """
+    space, folder, options = task.space, task.folder, task.options
     if OBJECTIVE not in space.cost(first_genotype(space)):
         raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
-    evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     with Lease(folder) if folder else nullcontext():
-        earlier = earlier_results(warm_start, space, fixed or {}) if warm_start else ()
-        options = SamplerOptions(references, top1_floor, earlier)
-        proposer = make_sampler(sampler, space, bounds, seed, options)
-        database = open_storage(sqlite_url(folder / "study.db") if folder and storage is None else storage)
-        name = study_name or space.name
+        earlier = earlier_results(options.warm_start, space, options.fixed) if options.warm_start else ()
+        sampler_options = SamplerOptions(options.references, options.top1_floor, earlier)
+        proposer = make_sampler(task.sampler, space, task.limits, task.seed, sampler_options)
+        database = open_storage(sqlite_url(folder / "study.db") if folder and task.storage is None else task.storage)
         check_storage(database)
-        with storage_lease(database, name):
-            study = Study.open(database, name, space, bounds, seed, fixed or {}, folder)
+        with storage_lease(database, task.name):
+            study = Study.open(database, task.name, space, task.limits, task.seed, options.fixed, folder)
             if folder and isinstance(space, ArchSpace) and space.latency:
                 space.latency.write(folder / FILE)
             if on_open:
                 on_open()
-            run = Search(study, space, proposer, trials, seconds, observer, rule, epoch_timeout)
+            run = Search(
+                study,
+                space,
+                proposer,
+                task.trials,
+                options.seconds,
+                options.observer,
+                options.stopping_rule,
+                options.epoch_timeout,
+            )
             with interruptible(run):
-                (executor or make_executor(workers)).run(run, evaluator)
+                (options.executor or LocalExecutor()).run(run, task.evaluator)
             study.back_up()
-            if observer:
-                observer.ended(run.ended_because)
+            if options.observer:
+                options.observer.ended(run.ended_because)
     return study
-
-
-def _check(trials: int, workers: int, epoch_timeout: float | None, executor: Executor | None) -> None:
-    if trials < 1 or workers < 0:
-        raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
-    if epoch_timeout is not None and (epoch_timeout <= 0 or (workers == 0 and executor is None)):
-        raise UsageError(
-            f"epoch_timeout is {epoch_timeout:g} with {workers} workers; allowed: seconds above 0, with workers to kill"
-        )
 
 
 def make_executor(
@@ -149,6 +154,59 @@ def make_executor(
     from bsconv_nas.executors.ray_tune import RayExecutor
 
     return RayExecutor(workers, cpus_per_trial, gpus_per_trial, ray_address, max_retries, data_bytes)
+
+
+def _training(
+    space: str | Path | GeneSpace | None,
+    evaluate: object,
+    limits: Limits,
+    data: str | None,
+    folder: Path | None,
+    options: SearchOptions,
+) -> "Plan":
+    """The plan of a search that trains networks on images."""
+    if isinstance(space, GeneSpace) or evaluate is not None:
+        raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
+    from bsconv_nas.plan import make_plan, with_latency  # need torch
+
+    values = {
+        "data": data,
+        "image_size": options.image_size,
+        "epochs": options.epochs,
+        "space": None if space is None else str(space),
+        "limits": dict(limits.bounds),
+    }
+    return with_latency(make_plan(check_toml(values, SearchSettings, "search")), folder)
+
+
+def _refuse(unknown: Mapping[str, object]) -> None:
+    """Refuse keywords that `search` does not have, with what to write instead."""
+    for name in unknown:
+        if name == "study_name":
+            raise UsageError("search has no argument 'study_name'; write search(..., study=...)")
+        if name in (field.name for field in fields(SearchOptions)):
+            way_out = f"search(..., options=SearchOptions({name}=...))"
+            raise UsageError(f"search has no argument {name!r}, it is an option; write {way_out}")
+        arguments = [argument for argument in inspect.signature(search).parameters if argument != "unknown"]
+        raise UsageError(f"search has no argument {name!r}; {did_you_mean(name, arguments)}")
+
+
+def _check(trials: int, workers: int, options: SearchOptions) -> None:
+    if trials < 1 or workers < 0:
+        raise UsageError(f"trials is {trials} and workers {workers}; allowed: at least 1 and at least 0")
+    timeout = options.epoch_timeout
+    if timeout is not None and (timeout <= 0 or (workers == 0 and options.executor is None)):
+        raise UsageError(
+            f"epoch_timeout is {timeout:g} with {workers} workers; allowed: seconds above 0, with workers to kill"
+        )
+
+
+def _study_name(study: object, space: GeneSpace) -> str:
+    if study is None:
+        return space.name
+    if not isinstance(study, str) or not study:
+        raise UsageError(f"study is {study!r:.80}; allowed: the name of a study, as text that is not empty")
+    return study
 
 
 def _bound(name: str, bound: float | str) -> float:

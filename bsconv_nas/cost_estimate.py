@@ -38,9 +38,10 @@ class TrialSeconds:
     middle: float
     large: float
 
-    def total(self, trials: int, workers: int) -> float:
-        """Seconds of so many trials on so many workers."""
-        return self.middle * -(-trials // workers)
+
+def total_seconds(one: float, trials: int, at_a_time: int) -> float:
+    """Seconds of so many trials of `one` second each, of which some run at a time."""
+    return one * -(-trials // at_a_time)
 
 
 def measure_speed(plan: Plan, seconds: float) -> tuple[Measured, Measured, float]:
@@ -74,7 +75,7 @@ def cost_line(plan: Plan, earlier: Sequence[float]) -> str | None:
     here = plan.settings.ray_address is None and plan.resources.gpus_per_trial == 0
     if left <= 0 or not (here or any(earlier)):
         return None
-    at_a_time = max(1, plan.resources.workers or 1)
+    at_a_time = plan.resources.at_a_time
     if any(earlier):
         middle = statistics.mean(earlier)
         spread = ""
@@ -82,7 +83,7 @@ def cost_line(plan: Plan, earlier: Sequence[float]) -> str | None:
         seconds = estimate_trials(plan, *measure_speed(plan, _SEARCH_SECONDS))
         middle = seconds.middle
         spread = f" (small {format_duration(seconds.small)}, large {format_duration(seconds.large)})"
-    total = middle * -(-left // at_a_time)
+    total = total_seconds(middle, left, at_a_time)
     trials = f"{counted(left, 'trial')} of {format_duration(middle)}{spread}"
     return f"about {format_duration(total)}: {trials}, {at_a_time} at a time"
 

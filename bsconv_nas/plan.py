@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.base.toml_files import check_toml
 from bsconv_nas.base.units import format_amount, parse_duration
-from bsconv_nas.data import ImageData, find_dataset, load_search_data
+from bsconv_nas.data import Dataset, ImageData, find_dataset, load_search_data
 from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
+from bsconv_nas.engine.options import SearchOptions
+from bsconv_nas.engine.task import SearchTask
 from bsconv_nas.errors import UsageError
 from bsconv_nas.networks.latency_table import FILE, LATENCY
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
 from bsconv_nas.spaces.files import find_space, space_for_images
-from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.spaces.networks import ArchSpace
-from bsconv_nas.study.settings import SearchSettings
+from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
+from bsconv_nas.study.storage import has_password
 from bsconv_nas.train.evaluator import TrainingEvaluator
 from bsconv_nas.train.precision import fastest_precision
 from bsconv_nas.train.recipe import Recipe, default_recipe, usual_small_first
@@ -39,6 +40,11 @@ class Resources:
     def threads(self) -> int:
         return max(1, round(self.cpus_per_trial))
 
+    @property
+    def at_a_time(self) -> int:
+        """Trials that run at a time, as far as is known: one on a cluster that nothing is assumed of."""
+        return max(1, self.workers or 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -51,6 +57,7 @@ class Plan:
     limits: Limits
     recipe: Recipe
     sampler: str
+    early_stopping: StoppingRule | None
     resources: Resources
     seconds: float | None
     epoch_timeout: float | None
@@ -60,10 +67,6 @@ class Plan:
         machine = self.resources
         share = min(1.0, machine.gpus_per_trial) if machine.device == "cuda" else 1.0
         return TrainingEvaluator(self.data, self.recipe, machine.device, machine.threads, share)
-
-    @property
-    def early_stopping(self) -> StoppingRule | None:
-        return _early_stopping(self.settings)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -77,27 +80,106 @@ class Plan:
             "precision": self.recipe.precision,
         }
 
+    def task(self, folder: Path, storage: str | None, options: SearchOptions) -> SearchTask:
+        """The search to run; of the options, those that the settings have are overridden."""
+        settings = self.settings
+        chosen = replace(
+            options,
+            image_size=settings.image_size,
+            epochs=settings.epochs,
+            early_stopping=self.early_stopping,
+            seconds=self.seconds,
+            epoch_timeout=self.epoch_timeout,
+            references=settings.references,
+            top1_floor=settings.top1_floor,
+            fixed=self.facts,
+        )
+        return SearchTask(
+            space=self.space,
+            evaluator=self.evaluator,
+            limits=self.limits,
+            sampler=self.sampler,
+            trials=settings.trials,
+            seed=settings.seed,
+            name=self.name,
+            storage=storage,
+            folder=folder,
+            options=chosen,
+        )
 
-def make_plan(settings: SearchSettings, data: ImageData, name: str | None = None) -> Plan:
-    """Resolve settings for images that are already loaded.
+    def study_file(self, storage: str | None) -> StudyFile:
+        """What `study.toml` is to say; a storage whose URL has a password is not named."""
+        data, space = self.data, self.space
+        return StudyFile(
+            schema_version=1,
+            name=self.name,
+            storage=None if storage is None or has_password(storage) else storage,
+            settings=self.settings,
+            resolved={
+                "space": space.name,
+                "space_fingerprint": space.fingerprint,
+                "data": data.name,
+                "data_fingerprint": data.fingerprint,
+                "image_size": list(data.image_size),
+                "classes": list(data.classes),
+                "train_images": len(data.train_images),
+                "val_images": len(data.val_images),
+                "sampler": self.sampler,
+                **({} if space.latency is None else {"latency": str(space.latency)}),
+                "training": self.recipe.model_dump(),
+            },
+            provenance=provenance(),
+        )
+
+
+def load_data(
+    settings: SearchSettings, download: bool = False, progress: Callable[[int, int], None] | None = None
+) -> ImageData:
+    """The images that settings name; `progress(done, total)` is called while they are decoded."""
+    return load_search_data(
+        settings.data,
+        image_size=settings.image_size,
+        skip_bad_images=settings.skip_bad_images,
+        download=download,
+        progress=progress,
+    )
+
+
+def make_plan(
+    settings: SearchSettings, load: Callable[[SearchSettings], ImageData] = load_data, name: str | None = None
+) -> Plan:
+    """Resolve settings, each once. What needs no images is resolved before `load` reads them, which may take long.
 
     Raises:
-        UsageError: a setting that cannot be met: unknown space, more GPUs than exist, a bad duration.
+        UsageError: a name or value that is not allowed: an unknown sampler, data set or space, an option of another
+            one, a bad duration, more GPUs than exist, a study name that is no folder name.
+        DataError: the images cannot be read.
     """
-    space = _space(settings.space, data)
+    sampler = settings.sampler or DEFAULT_SAMPLER
+    check_sampler(sampler, settings.top1_floor is not None, settings.warm_start is not None)
+    early_stopping = find_early_stopping(settings.early_stopping, settings.grace_period, settings.reduction_factor)
+    dataset = find_dataset(settings.data)
+    definition = None if settings.space is None else find_space(settings.space)
     limits = Limits(settings.limits)
+    seconds = parse_duration(settings.time, "--time") if settings.time is not None else None
+    epoch_timeout = _epoch_timeout(settings)
     machine = resources(settings)
+    if name is not None:
+        check_name(name)
+    data = load(settings)
+    definition = definition or find_space(space_for_images(*data.image_size))
     return Plan(
         settings=settings,
-        name=name or default_name(data.name, space.name, limits),
+        name=name or default_name(data.name, definition.name, limits),
         data=data,
-        space=space,
+        space=ArchSpace(definition, data.image_size, data.num_classes),
         limits=limits,
-        recipe=_recipe(settings, data, machine.device),
-        sampler=settings.sampler or DEFAULT_SAMPLER,
+        recipe=_recipe(settings, dataset, data, machine.device),
+        sampler=sampler,
+        early_stopping=early_stopping,
         resources=machine,
-        seconds=parse_duration(settings.time, "--time") if settings.time else None,
-        epoch_timeout=_epoch_timeout(settings),
+        seconds=seconds,
+        epoch_timeout=epoch_timeout,
     )
 
 
@@ -118,63 +200,7 @@ def with_latency(plan: Plan, folder: Path | None, progress: Callable[[int, int],
     return replace(plan, space=plan.space.with_latency(table))
 
 
-def check_settings(settings: SearchSettings) -> None:
-    """Check what can be checked before images are read, which may take long.
-
-    Raises:
-        UsageError: an unknown sampler or space, an option of another one, a bad duration, more GPUs than exist.
-    """
-    floor, warm_start = settings.top1_floor is not None, settings.warm_start is not None
-    check_sampler(settings.sampler or DEFAULT_SAMPLER, floor, warm_start)
-    _early_stopping(settings)
-    find_dataset(settings.data)
-    if settings.space is not None:
-        find_space(settings.space)
-    if settings.time is not None:
-        parse_duration(settings.time, "--time")
-    _epoch_timeout(settings)
-    resources(settings)
-
-
-def image_task(
-    space: str | Path | GeneSpace | None,
-    evaluate: object,
-    source: str | None,
-    image_size: int | None,
-    epochs: int | None,
-    limits: Limits,
-    folder: Path | None,
-) -> tuple[ArchSpace, TrainingEvaluator, dict[str, str]]:
-    """Space, evaluator and fixed facts of a search on images in this process or on CPU workers.
-
-    Raises:
-        UsageError: `evaluate` without a `GeneSpace`, or a `GeneSpace` without `evaluate`.
-    """
-    if isinstance(space, GeneSpace) or evaluate is not None:
-        raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
-    given = {
-        "data": source,
-        "image_size": image_size,
-        "epochs": epochs,
-        "space": None if space is None else str(space),
-        "limits": dict(limits.bounds),
-    }
-    settings = check_toml(given, SearchSettings, "search")
-    plan = with_latency(make_plan(settings, load_data(settings)), folder)
-    return plan.space, plan.evaluator, plan.facts
-
-
-def _early_stopping(settings: SearchSettings) -> StoppingRule | None:
-    return find_early_stopping(settings.early_stopping, settings.grace_period, settings.reduction_factor)
-
-
-def _space(name: str | None, data: ImageData) -> ArchSpace:
-    definition = find_space(name or space_for_images(*data.image_size))
-    return ArchSpace(definition, data.image_size, data.num_classes)
-
-
-def _recipe(settings: SearchSettings, data: ImageData, device: str) -> Recipe:
-    dataset = find_dataset(settings.data)
+def _recipe(settings: SearchSettings, dataset: Dataset, data: ImageData, device: str) -> Recipe:
     epochs = settings.epochs or dataset.epochs
     count, side = len(data.train_images), min(data.image_size)
     precision = settings.precision or fastest_precision(device)
@@ -188,19 +214,6 @@ def _epoch_timeout(settings: SearchSettings) -> float | None:
     if settings.workers == 0:
         raise UsageError("--epoch-timeout needs workers that can be killed, but --workers is 0; ask for 1 or more")
     return parse_duration(settings.epoch_timeout, "--epoch-timeout")
-
-
-def load_data(
-    settings: SearchSettings, download: bool = False, progress: Callable[[int, int], None] | None = None
-) -> ImageData:
-    """The images that settings name; `progress(done, total)` is called while they are decoded."""
-    return load_search_data(
-        settings.data,
-        image_size=settings.image_size,
-        skip_bad_images=settings.skip_bad_images,
-        download=download,
-        progress=progress,
-    )
 
 
 def default_name(data: str, space: str, limits: Limits) -> str:
@@ -241,17 +254,16 @@ def resources(settings: SearchSettings) -> Resources:
     return Resources(workers, settings.cpus_per_trial, gpus_per_trial)
 
 
-def studies_folder(directory: Path, name: str) -> Path:
-    """Folder of a study.
+def check_name(name: str) -> None:
+    """Refuse the name of a study that is no plain folder name.
 
     Raises:
-        UsageError: a name that is not a plain folder name.
+        UsageError: it is not.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise UsageError(
             f"--study {name!r} is not a study name; allowed: letters, digits, '.', '_', '-', up to 100 characters"
         )
-    return directory / name
 
 
 def _gpu_count() -> int:

@@ -7,9 +7,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from bsconv_nas.base.units import counted, format_amount, format_duration, parse_amount
+from bsconv_nas.base.units import counted, format_amount, format_duration
 from bsconv_nas.cli.console import JsonOption, out, print_json
-from bsconv_nas.cli.search import settings_of
 from bsconv_nas.cli.search_options import (
     CpusPerTrialOption,
     DataOption,
@@ -24,8 +23,10 @@ from bsconv_nas.cli.search_options import (
     TrialsOption,
     WorkersOption,
 )
+from bsconv_nas.cli.search_settings import sets_search, settings_of
 
 
+@sets_search("seconds", "as_json")
 def calibrate(
     context: typer.Context,
     flops: FlopsOption = None,
@@ -47,17 +48,15 @@ def calibrate(
 
     One worker is measured, with nothing beside it: several on one machine slow each other a little.
     """
-    from bsconv_nas.cost_estimate import estimate_trials, measure_speed
-    from bsconv_nas.plan import check_settings, load_data, make_plan
+    from bsconv_nas.cost_estimate import estimate_trials, measure_speed, total_seconds
+    from bsconv_nas.plan import make_plan
 
-    limits = {"macs": parse_amount(flops, "--flops")} if flops else {}
-    settings = settings_of({**context.params, "limits": limits})
-    check_settings(settings)
-    plan = make_plan(settings, load_data(settings))
+    settings = settings_of(context.params)
+    plan = make_plan(settings)
     small, large, middle_macs = measure_speed(plan, seconds)
     estimate = estimate_trials(plan, small, large, middle_macs)
-    at_a_time = max(1, plan.resources.workers or 1)
-    total = estimate.total(settings.trials, at_a_time)
+    at_a_time = plan.resources.at_a_time
+    total = total_seconds(estimate.middle, settings.trials, at_a_time)
     rows = [
         {"network": name, "macs": int(macs), "images_per_s": rate, "trial_seconds": round(trial, 2)}
         for name, macs, rate, trial in (

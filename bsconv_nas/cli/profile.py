@@ -7,15 +7,10 @@ import typer
 
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, out, print_json
 from bsconv_nas.cli.tables import cost_table
-from bsconv_nas.cli.targets import find_target
+from bsconv_nas.cli.targets import NETWORK_HELP, find_target
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.networks.cost import cost_of
 from bsconv_nas.study.locate import DEFAULT_DIR
-
-NETWORK_HELP = (
-    "A study (default: the latest) or STUDY:TRIAL, an architecture as .json or .toml, a reference network (see "
-    "`bsconv-nas models`), or torchvision:NAME."
-)
 
 
 def profile(

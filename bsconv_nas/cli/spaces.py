@@ -1,20 +1,19 @@
 """`bsconv-nas spaces`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.base.units import format_amount, parse_amount
+from bsconv_nas.base.units import parse_amount
 from bsconv_nas.cli.console import JsonOption, out, print_json
+from bsconv_nas.cli.space_facts import facts_line, space_facts
 from bsconv_nas.errors import UsageError
 from bsconv_nas.spaces.files import find_space, space_names
-from bsconv_nas.spaces.genes import extreme
 from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.spaces.references import references_in
-from bsconv_nas.spaces.share import share_within
 
 app = typer.Typer(help="List the search spaces and look into one.", no_args_is_help=False)
 
@@ -61,51 +60,17 @@ def show(
         raise UsageError(f"--image-size is {side}; allowed: 1 to 4096")
     space = ArchSpace(definition, (side, side), classes)
     limits = Limits({"macs": parse_amount(flops, "--flops")} if flops else {})
-    facts = {**_facts(space, limits), "references": list(references_in(space))}
+    facts = {**space_facts(space, limits), "references": list(references_in(space))}
     if as_json:
         print_json(facts)
         return
     out.print(
         f"[bold]{definition.name}[/bold]: {definition.title}\n{definition.description.strip()}\n", highlight=False
     )
-    out.print(f"At {side}x{side} px with {classes} classes: {_line(facts, limits)}", highlight=False)
+    out.print(f"At {side}x{side} px with {classes} classes: {facts_line(facts, limits)}", highlight=False)
     out.print(_genes_table(space))
     contained = ", ".join(facts["references"]) or "none at this size"
     out.print(f"Hand-made networks in it: {contained}", highlight=False)
-
-
-def space_facts(space: ArchSpace, limits: Limits) -> str:
-    """One line: how many networks, which costs, how many within the limits."""
-    return _line(_facts(space, limits), limits)
-
-
-def _line(facts: dict[str, Any], limits: Limits) -> str:
-    least, most = facts["macs_range"]
-    text = f"{facts['name']}: {facts['networks']:.1e} networks of {format_amount(least)} to {format_amount(most)} MACs"
-    return f"{text}; {_share_text(facts['share_within_limits'])} {limits}" if limits.bounds else text
-
-
-def _share_text(share: float) -> str:
-    """A share of random networks, with its verb: `1.6 % of random ones have`, `about 1 in 50 000 random ones has`."""
-    if share >= 0.001:
-        return f"{100 * share:.3g} % of random ones have"
-    if share == 0:
-        return "fewer than 1 in 1 000 000 random ones have"
-    rounded = float(f"{1 / share:.1g}")
-    return f"about 1 in {rounded:,.0f} random ones has".replace(",", " ")
-
-
-def _facts(space: ArchSpace, limits: Limits) -> dict[str, Any]:
-    cheapest = extreme(space, lambda genotype: space.cost(genotype)["macs"])
-    largest = extreme(space, lambda genotype: -space.cost(genotype)["macs"])
-    return {
-        "name": space.name,
-        "networks": space.size,
-        "genes": len(space.genes),
-        "macs_range": [int(space.cost(cheapest)["macs"]), int(space.cost(largest)["macs"])],
-        "limits": dict(limits.bounds),
-        "share_within_limits": share_within(space, limits),
-    }
 
 
 def _genes_table(space: ArchSpace) -> Table:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 _TORCHVISION = "torchvision:"
 
+NETWORK_HELP = (
+    "A study (default: the latest) or STUDY:TRIAL, an architecture as .json or .toml, a reference network (see "
+    "`bsconv-nas models`), or torchvision:NAME."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.base.units import format_duration
 from bsconv_nas.cli.console import DirOption, JsonOption, err, out, print_json
-from bsconv_nas.cli.profile import NETWORK_HELP
 from bsconv_nas.cli.search_options import (
     DataOption,
     DownloadOption,
@@ -19,7 +18,7 @@ from bsconv_nas.cli.search_options import (
     SkipBadImagesOption,
 )
 from bsconv_nas.cli.tables import percent
-from bsconv_nas.cli.targets import build_target, find_target
+from bsconv_nas.cli.targets import NETWORK_HELP, build_target, find_target
 from bsconv_nas.errors import UsageError
 from bsconv_nas.study.locate import DEFAULT_DIR
 

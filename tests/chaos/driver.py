@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bsconv_nas.api import search
+from bsconv_nas.api import run_search
 from bsconv_nas.base.files import write_atomic
+from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.options import SearchOptions
+from bsconv_nas.engine.task import SearchTask
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.executors.local import LocalExecutor
 from tests.searches import LIMITS, Epochs, table_space
@@ -50,8 +53,9 @@ def live(
         executor = RayExecutor(workers, address=address or None, max_retries=20)
     else:
         executor = LocalExecutor()
-    study = search(space, Trains(seconds), LIMITS, sampler, trials, folder=folder, executor=executor, on_open=on_open)
-    return len(study.records)
+    options = SearchOptions(executor=executor)
+    task = SearchTask(space, Trains(seconds), Limits(LIMITS), sampler, trials, 0, space.name, None, folder, options)
+    return len(run_search(task, on_open).records)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 import pytest
 
 from bsconv_nas.api import search
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import StudyError
 from bsconv_nas.study import Study
 from tests.processes import Process, alive
@@ -129,6 +130,7 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_time_limit_ends_a_search(tmp_path: Path) -> None:
-    study = search(table_space(), Epochs(3), LIMITS, trials=5, seconds=0, folder=tmp_path)
+    study = search(table_space(), Epochs(3), LIMITS, trials=5, folder=tmp_path, options=SearchOptions(seconds=0))
     assert study.records == []
-    assert len(search(table_space(), Epochs(3), LIMITS, trials=5, seconds=3600, folder=tmp_path).records) == 5
+    hour = SearchOptions(seconds=3600)
+    assert len(search(table_space(), Epochs(3), LIMITS, trials=5, folder=tmp_path, options=hour).records) == 5

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bsconv_nas.api import search
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import StudyError
 from bsconv_nas.latency import calibrate as measured_space
 from bsconv_nas.latency.measure import Setting
@@ -42,7 +43,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def limited(space: Path, folder: Path, trials: int) -> Study:
     limits = {"latency_ms": "10000ms", "macs": "1M"}
-    return search(space=space, limits=limits, data="digits", epochs=1, trials=trials, seed=1, folder=folder)
+    options = SearchOptions(epochs=1)
+    return search(space=space, limits=limits, data="digits", trials=trials, seed=1, folder=folder, options=options)
 
 
 def test_every_operation_is_measured_and_progress_is_told(tiny: Path) -> None:
@@ -77,10 +79,8 @@ def test_a_continued_search_keeps_its_table(tiny: Path, tmp_path: Path, monkeypa
 
 
 def test_a_search_without_the_limit_measures_nothing(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bsconv_nas.data import load_search_data
-
     monkeypatch.delattr(measured_space, "table_of")
     settings = SearchSettings(space=str(tiny), limits={"macs": 1e6})
-    plan = make_plan(settings, load_search_data("digits"))
+    plan = make_plan(settings)
     assert with_latency(plan, None) is plan
     assert "latency" not in plan.facts

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bsconv_nas.api import search
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.evaluation import Job
 from bsconv_nas.study import Study
 from tests.processes import descendants
@@ -99,7 +100,8 @@ def node_here() -> str:
 def search_on_ray(evaluator: Epochs, trials: int, folder: Path) -> Study:
     from bsconv_nas.executors.ray_tune import RayExecutor
 
-    return search(table_space(), evaluator, LIMITS, trials=trials, folder=folder, executor=RayExecutor(2))
+    options = SearchOptions(executor=RayExecutor(2))
+    return search(table_space(), evaluator, LIMITS, trials=trials, folder=folder, options=options)
 
 
 def all_complete(study: Study, trials: int) -> bool:

@@ -33,7 +33,7 @@ def server() -> Generator[Server]:
 
 
 def run(space: GeneSpace, server: Server, name: str, trials: int, evaluator: Epochs | None = None) -> Study:
-    return search(space, evaluator or Epochs(2), LIMITS, "tpe", trials, storage=server.url, study_name=name)
+    return search(space, evaluator or Epochs(2), LIMITS, "tpe", trials, storage=server.url, study=name)
 
 
 def test_a_search_is_the_same_as_in_sqlite_and_readable_by_optuna(

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from bsconv_nas.api import search
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import StorageError, UsageError
 from bsconv_nas.evaluation import EpochResult, Evaluator, FunctionEvaluator, Job
 from bsconv_nas.executors.local import LocalExecutor
@@ -214,7 +215,7 @@ class TestRay:
         space = GeneSpace({"width": [1, 2, 3]}, lambda g: {"macs": float(g[0])})  # type: ignore[arg-type]
         from bsconv_nas.executors.ray_tune import RayExecutor
 
-        study = search(space, Epochs(3), trials=9, executor=RayExecutor(WORKERS))
+        study = search(space, Epochs(3), trials=9, options=SearchOptions(executor=RayExecutor(WORKERS)))
         assert sorted(record.genotype for record in study.records) == [(1,), (2,), (3,)]
         assert study.unfinished() == []
 

@@ -9,20 +9,20 @@ from typer.testing import CliRunner
 from bsconv_nas.cli.app import app
 from bsconv_nas.cost_estimate import (
     Measured,
-    TrialSeconds,
     cost_line,
     estimate_trials,
     images_per_epoch,
     measure_speed,
+    total_seconds,
 )
 from bsconv_nas.errors import BudgetError
-from bsconv_nas.plan import Plan, load_data, make_plan
+from bsconv_nas.plan import Plan, make_plan
 from bsconv_nas.study.settings import SearchSettings
 
 
 def plan(**settings: object) -> Plan:
     chosen = SearchSettings.model_validate({"workers": 2, "epochs": 3, **settings})
-    return make_plan(chosen, load_data(chosen))
+    return make_plan(chosen)
 
 
 def test_a_trial_costs_by_its_macs_between_the_two_measured() -> None:
@@ -46,7 +46,7 @@ def test_two_equal_networks_cost_the_same() -> None:
 
 @pytest.mark.parametrize(("trials", "workers", "rounds"), [(1, 1, 1), (4, 2, 2), (5, 2, 3), (1, 8, 1)])
 def test_workers_share_the_trials(trials: int, workers: int, rounds: int) -> None:
-    assert TrialSeconds(1.0, 10.0, 20.0).total(trials, workers) == 10.0 * rounds
+    assert total_seconds(10.0, trials, workers) == 10.0 * rounds
 
 
 def test_the_measured_networks_are_within_the_limits() -> None:

@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage
 from bsconv_nas.api import search
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.engine.early_stopping import EARLY_STOPPING, find_early_stopping
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.search import Search, Verdict
 from bsconv_nas.engine.successive_halving import SuccessiveHalving, goes_on
 from bsconv_nas.errors import UsageError
@@ -205,7 +206,7 @@ def test_stopped_trials_trip_no_sampler(sampler: str, rule: str) -> None:
 
 
 def test_search_takes_the_rule_by_name() -> None:
-    study = search(SPACE, _Curves(), trials=12, sampler="random", early_stopping="asha")
+    study = search(SPACE, _Curves(), trials=12, sampler="random", options=SearchOptions(early_stopping="asha"))
     assert optuna.trial.TrialState.PRUNED in {trial.state for trial in study.optuna_study.trials}
     with pytest.raises(UsageError, match="did you mean 'asha'"):
-        search(SPACE, _Curves(), early_stopping="ashe")
+        SearchOptions(early_stopping="ashe")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.search import Search, Verdict
 from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import EpochResult
@@ -249,12 +250,12 @@ def test_wrong_epochs_are_a_usage_error() -> None:
     from bsconv_nas.api import search
 
     with pytest.raises(UsageError, match="epochs is 0"):
-        search(data="digits", epochs=0, trials=1)
+        search(data="digits", trials=1, options=SearchOptions(epochs=0))
 
 
 def test_the_observer_hears_the_end(space: GeneSpace) -> None:
     from bsconv_nas.api import search
 
     diary = Diary()
-    search(space, evaluate=lambda g: 0.5, trials=1, observer=diary)
+    search(space, evaluate=lambda g: 0.5, trials=1, options=SearchOptions(observer=diary))
     assert diary.lines == [("started", 0), ("reported", 0, 1), ("complete", 0, 0.5, None), ("ended", None)]

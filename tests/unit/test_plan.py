@@ -2,7 +2,7 @@
 
 import pytest
 
-from bsconv_nas.plan import load_data, make_plan
+from bsconv_nas.plan import make_plan
 from bsconv_nas.study.settings import SearchSettings
 
 
@@ -13,4 +13,4 @@ def test_smaller_images_come_first_unless_the_settings_say_otherwise(
     image_size: int, given: float | None, share: float
 ) -> None:
     settings = SearchSettings(image_size=image_size, small_first=given, workers=0)
-    assert make_plan(settings, load_data(settings)).recipe.small_first == share
+    assert make_plan(settings).recipe.small_first == share

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bsconv_nas.base.limits import Limits
+from bsconv_nas.data import ImageData
 from bsconv_nas.errors import StorageError, UsageError
-from bsconv_nas.plan import check_settings, default_name, resources, studies_folder
+from bsconv_nas.plan import check_name, default_name, make_plan, resources
 from bsconv_nas.study.settings import (
     SearchSettings,
     StudyFile,
@@ -33,6 +34,14 @@ FULL = SearchSettings(
     seed=11,
     skip_bad_images=True,
 )
+
+
+class _ImagesRead(Exception):  # noqa: N818
+    """Everything before the reading of images went well."""
+
+
+def _no_images(settings: SearchSettings) -> ImageData:
+    raise _ImagesRead
 
 
 def test_a_study_file_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -65,7 +74,8 @@ def test_a_study_file_in_an_unwritable_place_is_a_storage_error(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_packaged_recipes_are_valid(name: str) -> None:
-    check_settings(find_recipe(name).model_copy(update={"data": None, "workers": 1}))
+    with pytest.raises(_ImagesRead):
+        make_plan(find_recipe(name).model_copy(update={"data": None, "workers": 1}), _no_images)
 
 
 def test_a_wheel_carries_what_starts_each_study_and_not_its_results() -> None:
@@ -121,14 +131,14 @@ def test_default_names_tell_data_space_and_budget(bounds: dict[str, float], name
 
 
 @pytest.mark.parametrize("data", ["/a/b c/ä", "../../x", "d" * 300, "/" + "long/" * 60, ".", "ß"])
-def test_default_names_are_folder_names_for_any_data(data: str, tmp_path: Path) -> None:
-    studies_folder(tmp_path, default_name(data, "quick", Limits({"macs": 1e6})))
+def test_default_names_are_folder_names_for_any_data(data: str) -> None:
+    check_name(default_name(data, "quick", Limits({"macs": 1e6})))
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "-x", "x" * 101, "a b", "a\n"])
-def test_names_that_are_no_folder_names_are_refused(name: str, tmp_path: Path) -> None:
+def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="is not a study name; allowed: letters"):
-        studies_folder(tmp_path, name)
+        make_plan(SearchSettings(), _no_images, name)
 
 
 @pytest.mark.parametrize(
@@ -140,11 +150,14 @@ def test_names_that_are_no_folder_names_are_refused(name: str, tmp_path: Path) -
         ({"gpus_per_trial": 64.0}, "--gpus-per-trial is 64, but this machine has"),
         ({"cpus_per_trial": 4096.0}, "--cpus-per-trial is 4096, but there are"),
         ({"data": "digit"}, "did you mean 'digits'"),
+        ({"epoch_timeout": "5m", "workers": 0}, "--epoch-timeout needs workers"),
+        ({"grace_period": 2}, "which has no grace period"),
+        ({"sampler": "tpe", "top1_floor": 0.5}, "sampler tpe has no top1_floor"),
     ],
 )
 def test_settings_are_checked_before_images_are_read(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        check_settings(SearchSettings(**changes))
+        make_plan(SearchSettings(**changes), _no_images)
     assert message in str(caught.value)
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from bsconv_nas.api import search
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.cli.app import app
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.samplers import STOCK_SAMPLERS, SamplerOptions, make_sampler
@@ -41,7 +42,13 @@ def test_what_is_known_is_not_searched_anew() -> None:
     # Longer trainings: every error is less, by a law that the search has to find out.
     found: dict[str, list[float]] = {}
     for name, before in (("warm", earlier), ("cold", None)):
-        study = search(space, lambda g: 1 - 0.7 * _error(g) ** 1.2, {"macs": 50}, trials=12, warm_start=before)
+        study = search(
+            space,
+            lambda g: 1 - 0.7 * _error(g) ** 1.2,
+            {"macs": 50},
+            trials=12,
+            options=SearchOptions(warm_start=before),
+        )
         assert all(record.cost["macs"] <= 50 for record in study.records)
         found[name] = sorted((record.top1 or 0 for record in study.records), reverse=True)
     assert found["warm"][0] >= found["cold"][0]
@@ -56,7 +63,7 @@ def test_the_best_of_the_earlier_front_come_first() -> None:
     first = earlier_front(space, Limits({"macs": 45}), "macs", earlier)
     assert len(first) == 8
     assert {inside[front[0]].genotype, inside[front[-1]].genotype} <= set(first)
-    study = search(space, lambda g: 1 - _error(g), {"macs": 45}, trials=8, warm_start=_earlier())
+    study = search(space, lambda g: 1 - _error(g), {"macs": 45}, trials=8, options=SearchOptions(warm_start=_earlier()))
     assert [record.genotype for record in study.records] == first
 
 
@@ -82,12 +89,13 @@ def test_results_are_transferred_by_a_line_through_shared_networks(shared: int) 
 
 def test_another_space_is_refused() -> None:
     with pytest.raises(StudyError, match=r"'custom' cannot warm-start this search: it has other space \(.*; here"):
-        search(table_space(), table_top1, trials=3, warm_start=_earlier(3))
+        search(table_space(), table_top1, trials=3, options=SearchOptions(warm_start=_earlier(3)))
 
 
 def test_other_images_are_refused() -> None:
     space = table_space()
-    before = search(space, table_top1, trials=3, fixed={"images": "32x32, abc", "training": "long"})
+    images = SearchOptions(fixed={"images": "32x32, abc", "training": "long"})
+    before = search(space, table_top1, trials=3, options=images)
     assert len(earlier_results(before, space, {"images": "32x32, abc", "training": "brief"})) == 3
     with pytest.raises(StudyError, match=r"other images \(32x32, abc; here 16x16, def\)"):
         earlier_results(before, space, {"images": "16x16, def"})

@@ -8,6 +8,7 @@ import pytest
 
 from bsconv_nas.api import search
 from bsconv_nas.engine.deadlines import EpochDeadlines
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import DeviceError, UsageError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.executors.running import is_device_loss
@@ -127,20 +128,21 @@ def test_a_search_learns_its_deadlines_also_from_earlier_runs(space: GeneSpace) 
         assert 2000 <= following.deadline < 6 * 3600
 
 
-@pytest.mark.parametrize("wrong", [{"epoch_timeout": 0.0, "workers": 1}, {"epoch_timeout": 5.0}])
-def test_a_deadline_without_workers_is_refused(space: GeneSpace, wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(("seconds", "workers"), [(0.0, 1), (5.0, 0)])
+def test_a_deadline_without_workers_is_refused(space: GeneSpace, seconds: float, workers: int) -> None:
+    options = SearchOptions(epoch_timeout=seconds)
     with pytest.raises(UsageError, match="epoch_timeout is"):
-        search(space, lambda genotype: 0.5, trials=1, **wrong)  # type: ignore[arg-type]
+        search(space, lambda genotype: 0.5, trials=1, workers=workers, options=options)
 
 
 def test_the_command_line_refuses_it_too() -> None:
-    from bsconv_nas.plan import check_settings
+    from bsconv_nas.plan import make_plan
     from bsconv_nas.study.settings import SearchSettings
 
     with pytest.raises(UsageError, match="--epoch-timeout needs workers that can be killed"):
-        check_settings(SearchSettings(epoch_timeout="5m", workers=0))
+        make_plan(SearchSettings(epoch_timeout="5m", workers=0))
     with pytest.raises(UsageError, match="--epoch-timeout"):
-        check_settings(SearchSettings(epoch_timeout="soon", workers=1))
+        make_plan(SearchSettings(epoch_timeout="soon", workers=1))
 
 
 def test_losses_of_a_gpu_are_told_from_other_errors() -> None:
