@@ -10,7 +10,7 @@ from bsconv_nas.base.limits import Limits
 from bsconv_nas.base.toml_files import check_toml
 from bsconv_nas.base.units import format_amount, parse_duration
 from bsconv_nas.data import ImageData, find_dataset, load_search_data
-from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
+from bsconv_nas.engine.early_stopping import OPTIONS, StoppingRule, find_early_stopping
 from bsconv_nas.errors import UsageError
 from bsconv_nas.networks.latency_table import FILE, LATENCY
 from bsconv_nas.samplers import DEFAULT_SAMPLER, check_sampler
@@ -165,7 +165,7 @@ def image_task(
 
 
 def _early_stopping(settings: SearchSettings) -> StoppingRule | None:
-    return find_early_stopping(settings.early_stopping, settings.grace_period, settings.reduction_factor)
+    return find_early_stopping(settings.early_stopping, {name: getattr(settings, name) for name in OPTIONS})
 
 
 def _space(name: str | None, data: ImageData) -> ArchSpace:

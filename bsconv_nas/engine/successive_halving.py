@@ -28,7 +28,7 @@ def goes_on(cost: float, top1: float, others: Iterable[tuple[float, float]], red
 
 @dataclass(frozen=True, slots=True)
 class SuccessiveHalving:
-    """Asynchronous successive halving.
+    """Stops trainings that lag behind networks of no more cost: asynchronous successive halving.
 
     Args:
         first_rung: epochs before the first decision; None: an eighth of a training. Each further rung is at
