@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,7 @@ from tests.searches import Epochs, table_space
 from tests.stopping import SPACE, Curves, new_study, outcome, run_search
 from tests.whole_way import assert_shown, page_data
 
+ROOT = Path(__file__).parents[2]
 RULES = [name for name, rule in EARLY_STOPPING.items() if rule is not None]
 every_rule = pytest.mark.parametrize("rule", [*RULES, "made-up"])
 VALUES = {"grace_period": 3, "reduction_factor": 4.0}
@@ -147,6 +149,14 @@ def test_the_help_of_the_command_line_comes_from_the_rows() -> None:
 
 
 # A made-up rule, the whole way: search, front, JSON of the command line, data of the report page
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    text = (ROOT / "docs" / "samplers.md").read_text().split("### A rule of your own")[1]
+    names: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    states = {record.state for record in names["study"].records}
+    assert states == {TrialState.COMPLETE, TrialState.STOPPED}
 
 
 @pytest.mark.parametrize("rule", ["made-up", StopsBelow(first_rung=2)])

@@ -223,6 +223,16 @@ def by_size(space: GeneSpace) -> Callable[[Genotype], float]:
     return lambda genotype: 1 - 1 / (1 + space.cost(genotype)["macs"]) ** 0.1
 
 
+def test_the_example_of_the_documentation_runs() -> None:
+    text = (ROOT / "docs" / "samplers.md").read_text().split("## A sampler of your own")[1]
+    names: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    for study in (names["study"], names["same"]):
+        assert_sound(study, names["space"])
+        assert len(study.records) == 10
+    assert names["study"].optuna_study.user_attrs["last_sampler"] == "NearTheBest"
+
+
 @every_brought
 @pytest.mark.parametrize(("make_space", "macs"), [(table_space, 3000.0), (tiny_networks, 300e3)])
 def test_a_brought_sampler_goes_the_whole_way(
