@@ -6,6 +6,7 @@ instead of the usual 100, which would be half of a search.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,8 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 
 from benchmarks.tasks import Task
-from bsconv_nas.samplers import make_sampler
+from bsconv_nas.errors import UsageError
+from bsconv_nas.samplers import SamplerLike, SpaceSampler, check_sampler, make_sampler
 from bsconv_nas.spaces.genes import Genotype
 
 
@@ -120,11 +122,46 @@ class SyneTunePeer:
         self._number += 1
 
 
-def _ours(name: str) -> Callable[[Task, int], Peer]:
-    return lambda task, seed: OptunaPeer(task, make_sampler(name, task.space, task.limits, seed))
+PeerFactory = Callable[[Task, int], Peer]
 
 
-PEERS: dict[str, Callable[[Task, int], Peer]] = {
+def _ours(sampler: SamplerLike) -> PeerFactory:
+    return lambda task, seed: OptunaPeer(task, make_sampler(sampler, task.space, task.limits, seed))
+
+
+def imported(name: str) -> PeerFactory:
+    """A sampler of one's own by the name `module:Class` or `module:function`, never over a limit and never a repeat.
+
+    A `SpaceSampler` is made of space, limits and seed. Any other Optuna sampler is made as `Class(seed=...)`, a
+    function is called with a seed, and what they give is wrapped as `bsconv_nas.search` wraps it.
+
+    Raises:
+        UsageError: there is no such module or name, or it is no sampler.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        sampler: Any = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"no sampler {name!r} ({error}); write MODULE:CLASS or MODULE:FUNCTION") from error
+    if isinstance(sampler, type) and issubclass(sampler, SpaceSampler):
+        return lambda task, seed: OptunaPeer(task, sampler(task.space, task.limits, seed))
+    if isinstance(sampler, type) and issubclass(sampler, BaseSampler):
+        sampler = _seeded(sampler)
+    check_sampler(sampler)
+    return _ours(sampler)
+
+
+def _seeded(sampler: Any) -> Callable[[int], BaseSampler]:
+    def make(seed: int) -> BaseSampler:
+        try:
+            return sampler(seed=seed)
+        except TypeError as error:
+            raise UsageError(f"{sampler.__name__}(seed={seed}) failed ({error}); write MODULE:FUNCTION") from error
+
+    return make
+
+
+PEERS: dict[str, PeerFactory] = {
     "known-cost": _ours("known-cost"),
     "random": _ours("random"),
     "tpe repaired": _ours("tpe"),

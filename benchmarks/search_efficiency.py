@@ -7,6 +7,10 @@ genes. Measured is the hypervolume of the networks trained so far as a share of 
 on a logarithmic axis (see `CostAxis`). On the table "one training" has the same searches measured by the one training
 of each network that they saw. `--early-stopping` adds runs of the samplers in `--stopped` with those rules, and counts
 epochs: only complete trainings count for the front, all epochs count as spent. Peers are described in `peers.py`.
+
+A sampler of your own is measured beside them: an Optuna sampler class or a function from a seed to a sampler.
+
+    python -m benchmarks.search_efficiency --tasks 8 --seeds 2 --samplers random --sampler optuna.samplers:TPESampler
 """
 
 import argparse
@@ -14,7 +18,7 @@ import json
 import statistics
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -22,10 +26,10 @@ from typing import Any
 import optuna
 
 import bsconv_nas
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import PEERS, Peer, PeerFactory, imported
 from benchmarks.tasks import TableTask, Task, tasks
 from bsconv_nas.engine.early_stopping import EARLY_STOPPING
-from bsconv_nas.errors import SpaceExhaustedError
+from bsconv_nas.errors import SpaceExhaustedError, UsageError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.samplers import SAMPLERS
 from bsconv_nas.spaces.genes import Genotype
@@ -128,19 +132,19 @@ def run_with_epochs(task: Task, sampler: str, rule: str, trials: int, seed: int)
 
 def summary(runs: list[dict[str, Any]], trials: int, measure: str = "shares") -> dict[str, Any]:
     """Medians over runs; None where the median run did not get there."""
-    found: dict[str, Any] = {
+    medians: dict[str, Any] = {
         f"hv@{mark}": round(float(statistics.median(r[measure][mark - 1] for r in runs)), 4)
         for mark in MARKS
         if mark <= trials
     }
     for wanted in SHARES:
-        found[f"to {wanted:.0%}"] = median([reached(r[measure], wanted) for r in runs])
+        medians[f"to {wanted:.0%}"] = median([reached(r[measure], wanted) for r in runs])
         if "epochs" in runs[0]:
             ends = [(reached(r[measure], wanted), r["epochs"]) for r in runs]
-            found[f"epochs to {wanted:.0%}"] = median([epochs[n - 1] if n else None for n, epochs in ends])
-    found["wasted"] = round(statistics.mean(r["wasted"] for r in runs), 3)
-    found["ask ms"] = round(1000 * statistics.mean(r["ask_seconds"] for r in runs), 1)
-    return found
+            medians[f"epochs to {wanted:.0%}"] = median([epochs[n - 1] if n else None for n, epochs in ends])
+    medians["wasted"] = round(statistics.mean(r["wasted"] for r in runs), 3)
+    medians["ask ms"] = round(1000 * statistics.mean(r["ask_seconds"] for r in runs), 1)
+    return medians
 
 
 def reached(shares: list[float], wanted: float) -> int | None:
@@ -154,60 +158,77 @@ def median(counts: list[int | None]) -> int | None:
     return middle if middle < 10**9 else None
 
 
-def behind_random(found: dict[str, Any]) -> list[int]:
+def behind_random(results: dict[str, Any]) -> list[int]:
     """Numbers of trainings, beyond 20, after which the median known-cost search has less than the median random one."""
     medians = {
-        name: [statistics.median(shares) for shares in zip(*(r["shares"] for r in found[name]["runs"]), strict=True)]
+        name: [statistics.median(shares) for shares in zip(*(r["shares"] for r in results[name]["runs"]), strict=True)]
         for name in ("known-cost", "random")
     }
     pairs = enumerate(zip(medians["known-cost"], medians["random"], strict=True), 1)
     return [number for number, (ours, random) in pairs if number > 20 and ours < random]
 
 
-def measure(task_name: str, name: str, trials: int, seeds: range) -> dict[str, Any]:
+def measure(
+    task_name: str, name: str, trials: int, seeds: range, peers: Mapping[str, PeerFactory] = PEERS
+) -> dict[str, Any]:
     """All runs of a peer, or of a sampler with a rule of early stopping ("known-cost + asha"), on a task."""
     runs: list[dict[str, Any]] = []
     for seed in seeds:
         task = tasks(task_name, seed)
-        if name in PEERS:
-            runs.append(run(task, PEERS[name](task, seed), trials, seed))
+        if name in peers:
+            runs.append(run(task, peers[name](task, seed), trials, seed))
         else:
             runs.append(run_with_epochs(task, *name.split(" + "), trials, seed))
     one = {ONE_TRAINING: summary(runs, trials, ONE_TRAINING)} if ONE_TRAINING in runs[0] else {}
-    kept = [{name: value for name, value in each.items() if name != ONE_TRAINING} for each in runs]
-    return {**summary(runs, trials), **one, "runs": kept}
+    stored = [{name: value for name, value in each.items() if name != ONE_TRAINING} for each in runs]
+    return {**summary(runs, trials), **one, "runs": stored}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["table-50", "table-25", "8", "20", "40"])
     parser.add_argument("--samplers", nargs="*", choices=PEERS, default=USUAL)
+    parser.add_argument(
+        "--sampler",
+        nargs="*",
+        default=[],
+        metavar="MODULE:NAME",
+        help="samplers of your own: a class, made as Class(seed=...), or a function from a seed to a sampler",
+    )
     parser.add_argument("--early-stopping", nargs="*", choices=EARLY_STOPPING, default=[])
     parser.add_argument("--stopped", nargs="*", choices=SAMPLERS, default=["known-cost"], help="samplers to stop")
     parser.add_argument("--seeds", type=int, default=10, help="runs per sampler, each with its own seed and problem")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    results: dict[str, Any] = json.loads(given.out.read_text())["results"] if given.out and given.out.exists() else {}
-    names = [*given.samplers, *(f"{name} + {rule}" for name in given.stopped for rule in given.early_stopping)]
-    for task_name in given.tasks:
+    try:
+        peers = {**PEERS, **{name: imported(name) for name in options.sampler}}
+    except UsageError as error:
+        parser.error(str(error))
+    results: dict[str, Any] = {}
+    if options.out and options.out.exists():
+        results = json.loads(options.out.read_text())["results"]
+    stopped = [f"{name} + {rule}" for name in options.stopped for rule in options.early_stopping]
+    names = [*options.samplers, *options.sampler, *stopped]
+    for task_name in options.tasks:
         for name in names:
-            found = measure(task_name, name, given.trials, range(given.first, given.first + given.seeds))
-            results.setdefault(task_name, {})[name] = found
-            numbers = (f"{key} {value}" for key, value in found.items() if key != "runs")
+            seeds = range(options.first, options.first + options.seeds)
+            measured = measure(task_name, name, options.trials, seeds, peers)
+            results.setdefault(task_name, {})[name] = measured
+            numbers = (f"{key} {value}" for key, value in measured.items() if key != "runs")
             print(f"{task_name:8s}  {name:18s}", *numbers, sep="  ", flush=True)
-            if given.out:
-                _write(given.out, given, results)
+            if options.out:
+                _write(options.out, options, results)
         if {"known-cost", "random"} <= results[task_name].keys():
             behind = behind_random(results[task_name])
             print(f"{task_name:8s}  known-cost behind random after 20 trainings: {behind or 'never'}", flush=True)
 
 
-def _write(path: Path, given: argparse.Namespace, results: dict[str, Any]) -> None:
-    settings = {"seeds": given.seeds, "first": given.first, "trials": given.trials}
+def _write(path: Path, options: argparse.Namespace, results: dict[str, Any]) -> None:
+    settings = {"seeds": options.seeds, "first": options.first, "trials": options.trials}
     data = {"schema_version": 3, "settings": settings, "provenance": provenance(), "results": results}
     path.write_text(json.dumps(data, separators=(",", ":")) + "\n")
 

@@ -66,8 +66,8 @@ class TableTask:
     `Table.unseen_top1`, the mean of two trainings on three times the images: by what it saw itself, a front is mostly
     a list of lucky trainings, which no sampler can foresee. With `one_training` it is measured by that all the same.
 
-    Networks that the table does not have are over a limit of their own, so that a part of it can be searched. The
-    floor is the accuracy of the smallest network on the best front.
+    Networks that the table does not have exceed a second limit (their cost `missing` is 1), so that a table of a part
+    of the space can be searched. The floor is the accuracy of the smallest network on the best front.
     """
 
     def __init__(self, table: Table, budget: float, one_training: bool = False) -> None:
@@ -116,5 +116,5 @@ def table(budget: float) -> TableTask:
 
 def tasks(name: str, instance: int) -> Task:
     """The task of that name: "table-50", "table-25" (per cent of the MACs) or a number of genes."""
-    kind, _, budget = name.partition("-")
-    return table(int(budget) / 100) if kind == "table" else synthetic(int(name), instance)
+    prefix, _, budget = name.partition("-")
+    return table(int(budget) / 100) if prefix == "table" else synthetic(int(name), instance)

@@ -18,7 +18,14 @@ from bsconv_nas.errors import SpaceError, UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.networks.latency_table import FILE
-from bsconv_nas.samplers import DEFAULT_SAMPLER, SamplerOptions, make_sampler
+from bsconv_nas.samplers import (
+    DEFAULT_SAMPLER,
+    SamplerLike,
+    SamplerOptions,
+    check_sampler,
+    make_sampler,
+    sampler_name,
+)
 from bsconv_nas.samplers.feasible import first_genotype
 from bsconv_nas.samplers.warm_start import earlier_results
 from bsconv_nas.spaces.genes import GeneSpace, Genotype
@@ -41,7 +48,7 @@ def search(
     space: str | Path | GeneSpace | None = None,
     evaluate: Callable[[Genotype], float] | Evaluator | None = None,
     limits: Mapping[str, float | str] | None = None,
-    sampler: str = DEFAULT_SAMPLER,
+    sampler: SamplerLike = DEFAULT_SAMPLER,
     trials: int = 32,
     workers: int = 0,
     seed: int = 0,
@@ -67,7 +74,8 @@ def search(
         evaluate: a function from genotype to top1 in [0, 1], or an `Evaluator`; None: training on `data`.
         limits: upper bounds by cost name, as numbers or text such as "300M". `latency_ms`, without `evaluate`, is what
             a network takes on this machine's CPU at batch 1, from a table that is measured when there is none yet.
-        sampler: a name (see `bsconv_nas.samplers`).
+        sampler: a name of `bsconv_nas.samplers.SAMPLERS`, an Optuna sampler, or a function that makes one from a seed.
+            Whatever it proposes, nothing over the limits and nothing known is trained (see `samplers.make_sampler`).
         trials: number of trials that the study is to have, those of earlier runs included.
         workers: Ray workers; 0: this process, without Ray.
         seed: of proposals and trainings, 0 or more.
@@ -85,6 +93,7 @@ def search(
     """
     _refuse(unknown)
     _check(trials, workers, options)
+    check_sampler(sampler, options.top1_floor is not None, options.warm_start is not None)
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
     if evaluate is None or not isinstance(space, GeneSpace):
         plan = _training(space, evaluate, bounds, data, folder, options)
@@ -120,6 +129,7 @@ def run_search(task: SearchTask, on_open: Callable[[], None] | None = None) -> S
             study = Study.open(database, task.name, space, task.limits, task.seed, options.fixed, folder)
             if folder and isinstance(space, ArchSpace) and space.latency:
                 space.latency.write(folder / FILE)
+            study.set_sampler(sampler_name(task.sampler))
             if on_open:
                 on_open()
             run = Search(

@@ -9,7 +9,7 @@ from pathlib import Path
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.base.units import format_amount, parse_duration
 from bsconv_nas.data import Dataset, ImageData, find_dataset, load_search_data
-from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
+from bsconv_nas.engine.early_stopping import OPTIONS, StoppingRule, find_early_stopping
 from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.task import SearchTask
 from bsconv_nas.errors import UsageError
@@ -157,7 +157,8 @@ def make_plan(
     """
     sampler = settings.sampler or DEFAULT_SAMPLER
     check_sampler(sampler, settings.top1_floor is not None, settings.warm_start is not None)
-    early_stopping = find_early_stopping(settings.early_stopping, settings.grace_period, settings.reduction_factor)
+    options = {name: getattr(settings, name) for name in OPTIONS}
+    early_stopping = find_early_stopping(settings.early_stopping, options)
     dataset = find_dataset(settings.data)
     definition = None if settings.space is None else find_space(settings.space)
     limits = Limits(settings.limits)

@@ -10,7 +10,7 @@ from bsconv_nas.base.files import write_atomic
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.engine.search import Search
 from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.samplers import SpaceSampler, make_sampler
+from bsconv_nas.samplers import SamplerLike, SpaceSampler, make_sampler
 from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.study import Study, TrialRecord
 from bsconv_nas.study.storage import open_storage
@@ -50,8 +50,8 @@ def new_search(
     return Search(study, space, sampler_for(space, sampler), trials, **more)
 
 
-def sampler_for(space: GeneSpace, name: str = "random", seed: int = 0) -> SpaceSampler:
-    return make_sampler(name, space, Limits(LIMITS), seed)
+def sampler_for(space: GeneSpace, sampler: SamplerLike = "random", seed: int = 0) -> SpaceSampler:
+    return make_sampler(sampler, space, Limits(LIMITS), seed)
 
 
 class Epochs:

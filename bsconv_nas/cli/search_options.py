@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from bsconv_nas.engine.early_stopping import rules_help, rules_that_take
+from bsconv_nas.samplers import DEFAULT_SAMPLER, SAMPLERS
+
 _budget = partial(typer.Option, rich_help_panel="Budget")
 _data = partial(typer.Option, rich_help_panel="Data and space")
 _machine = partial(typer.Option, rich_help_panel="Machine")
@@ -108,26 +111,29 @@ ConfigOption = Annotated[
 ]
 SamplerOption = Annotated[
     str | None,
-    _study(metavar="NAME", help="known-cost, tpe, nsga2, nsga3, random or gp. (default: known-cost)"),
+    _study(metavar="NAME", help=f"{', '.join(SAMPLERS)}. (default: {DEFAULT_SAMPLER})"),
 ]
 EarlyStoppingOption = Annotated[
     str | None,
     _study(
         metavar="NAME",
-        help="forecast: stop a training whose predicted end is unlikely to reach the front; asha: stop one that lags "
-        "behind networks of at most as many MACs; none. (default: none)",
+        help=f"What ends trainings early. {rules_help()}. (default: none)",
     ),
 ]
 GracePeriodOption = Annotated[
     int | None,
     _study(
         metavar="EPOCHS",
-        help="Epochs before the first decision to stop. (default: an eighth of the training for asha, a "
-        "quarter for forecast)",
+        help=f"Epochs before the first decision to stop, for {', '.join(rules_that_take('grace_period'))}. (default: "
+        "of a training, an eighth for asha, a quarter for forecast)",
     ),
 ]
 ReductionFactorOption = Annotated[
-    float | None, _study(metavar="N", help="asha lets one in N trainings go on at each of its decisions. (default: 2)")
+    float | None,
+    _study(
+        metavar="N",
+        help=f"One in N goes on at each decision, for {', '.join(rules_that_take('reduction_factor'))}. (default: 2)",
+    ),
 ]
 Top1FloorOption = Annotated[
     float | None,

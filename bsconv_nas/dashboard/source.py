@@ -18,6 +18,7 @@ from bsconv_nas.spaces.references import reference_names
 from bsconv_nas.study.importance import MOST_TRIALS, importances_apart
 from bsconv_nas.study.lease import searched_since
 from bsconv_nas.study.locate import find_folder
+from bsconv_nas.study.opening import LAST_SAMPLER
 from bsconv_nas.study.rows import StudyTable
 from bsconv_nas.study.settings import StudyFile, read_study_file
 from bsconv_nas.study.storage import has_password, sqlite_url
@@ -122,7 +123,7 @@ class StudySource:
             "data_path": settings.data,
             "image_size": size,
             "classes": len(classes),
-            "sampler": resolved.get("sampler", settings.sampler),
+            "sampler": resolved.get("sampler") or self.table.attributes.get(LAST_SAMPLER) or settings.sampler,
             "space": resolved.get("space"),
             "training": resolved.get("training", {}),
             "train_images": resolved.get("train_images"),

@@ -1,8 +1,8 @@
 """How long an epoch may take before its worker is taken to hang."""
 
-_PATIENCE = 20  # times the slowest epoch seen: machines are shared, disks are busy
-_LEAST = 300.0
-_UNKNOWN = 6 * 3600.0  # before any epoch has been seen
+_PATIENCE = 20  # an epoch may take so many times the slowest one seen: machines are shared, disks are busy
+_LEAST = 300.0  # seconds that any epoch may take
+_UNKNOWN = 6 * 3600.0  # seconds that an epoch may take before any has been seen
 
 
 class EpochDeadlines:

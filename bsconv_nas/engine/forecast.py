@@ -1,8 +1,9 @@
 """Early stopping by forecast: a training goes on while it may still end on the front.
 
-At each rung the final accuracies of the study's complete trainings are regressed on what they were at that epoch and on
-cost (`statistics/extrapolation.py`). A training is stopped when what is forecast for it leaves little chance of beating
-every complete network of no more cost: whatever else it may be, it would not change the front.
+A rung is an epoch at which trainings are judged. At each rung the final log errors of the study's complete trainings
+are regressed on their best log errors up to that epoch and on cost (`statistics/extrapolation.py`), which forecasts the
+final error of the training that is judged. It is stopped when it has little chance of beating every complete network of
+no more cost, without which it would not enter the front.
 """
 
 import math
@@ -15,7 +16,7 @@ from bsconv_nas.evaluation import Curve
 from bsconv_nas.statistics.extrapolation import fit_line
 from bsconv_nas.statistics.log_errors import log_error
 
-_PARTS = 8  # rungs are this many parts of a training
+_PARTS = 8  # rungs are at each eighth of a training
 _LEAST = 8  # complete trainings before the first decision
 
 
@@ -25,9 +26,9 @@ class ForecastStopping:
 
     Args:
         first_rung: epochs before the first decision; None: a quarter of a training. Decisions follow at each eighth.
-        chance: of ending on the front that is not worth going on for, in (0, 1). Trainings are noisy, and those on the
-            front are the lucky ones, so a chance is better than it looks: on the table of trained networks 0.1 lost
-            networks of the front for good, 0.02 hardly any.
+        chance: a training is stopped when its chance of ending on the front is below this, in (0, 1). Networks on the
+            front are there partly by luck, so a training has a better chance than is computed: on the table of trained
+            networks 0.1 lost networks of the front for good, 0.02 hardly any.
 
     Raises:
         UsageError: a first rung below 1, or a chance outside (0, 1).
@@ -45,8 +46,8 @@ class ForecastStopping:
     def rungs(self, epochs: int) -> list[int]:
         """Epochs at which a training of `epochs` is judged; none of them is the last."""
         first = self.first_rung or math.ceil(epochs / 4)
-        found = {math.ceil(part * epochs / _PARTS) for part in range(1, _PARTS)}
-        return sorted(rung for rung in found if first <= rung < epochs)
+        rungs = {math.ceil(part * epochs / _PARTS) for part in range(1, _PARTS)}
+        return sorted(rung for rung in rungs if first <= rung < epochs)
 
     def continues(self, cost: float, curve: Curve, others: Iterable[tuple[float, Curve]]) -> bool:
         """Whether a trial with this curve so far goes on; `others` are costs and curves of all other trials.
@@ -70,6 +71,6 @@ class ForecastStopping:
 
 
 def _features(cost: float, curve: Curve, rung: int) -> tuple[float, float]:
-    """Best log error so far, which ranks unfinished networks better than the last one, and log cost."""
+    """Best log error up to the rung, which ranks unfinished networks better than that of the rung, and log cost."""
     best = max(result.top1 for result in curve if result.epoch <= rung)
     return log_error(best), math.copysign(math.log1p(abs(cost)), cost)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a search cleanly, and other work so that nothing half done is left."""
+"""Ctrl-C and SIGTERM end a search cleanly; other work ends without leaving half-written files."""
 
 import signal
 import threading
@@ -34,7 +34,7 @@ def interruptible(search: JobQueue) -> Generator[None]:
 
 @contextmanager
 def terminable() -> Generator[None]:
-    """Within the block, SIGTERM is as good as Ctrl-C: it raises KeyboardInterrupt, and what is half written goes."""
+    """Within the block SIGTERM raises KeyboardInterrupt, as Ctrl-C does, so that half-written files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -175,7 +175,7 @@ class Search:
         self._tell_finished(self.study.fail(number, reason))
 
     def _to_be_stopped(self, number: int, result: EpochResult) -> bool:
-        # Of the epochs that a resumed trial reports again only the last is judged: earlier rungs were passed.
+        # A resumed trial reports its earlier epochs again; it passed their rungs already, so only the last is judged.
         curve = self._curves[number]
         if self.early_stopping is None or result.epoch != len(curve):
             return False

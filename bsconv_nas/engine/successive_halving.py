@@ -1,8 +1,9 @@
 """Asynchronous successive halving for two objectives: the better part of the trainings goes on at each rung.
 
-After Li et al., "A system for massively parallel hyperparameter tuning" (2020): a decision takes what has arrived and
-waits for nobody. Since the cost is known, a network competes only with those that cost no more: a cheap one is never
-stopped for being less accurate than a large one, and whatever could be on the front goes on.
+A rung is an epoch at which trainings are compared. After Li et al., "A system for massively parallel hyperparameter
+tuning" (2020), a decision is made from the trainings that have reached the rung by then and waits for no other. Since
+the cost is known, a network competes only with those that cost no more: a cheap one is never stopped for being less
+accurate than a large one, and whatever could be on the front goes on.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import Curve
 
-_FIRST_RUNG = 8  # the first rung is this part of the epochs
+_FIRST_RUNG = 8  # the first rung is at an eighth of the epochs
 
 
 def goes_on(cost: float, top1: float, others: Iterable[tuple[float, float]], reduction: float) -> bool:
@@ -28,13 +29,13 @@ def goes_on(cost: float, top1: float, others: Iterable[tuple[float, float]], red
 
 @dataclass(frozen=True, slots=True)
 class SuccessiveHalving:
-    """Asynchronous successive halving.
+    """Stops trainings that lag behind networks of no more cost: asynchronous successive halving.
 
     Args:
         first_rung: epochs before the first decision; None: an eighth of a training. Each further rung is at
             `reduction` times the epochs of the one before.
-        reduction: one in so many goes on at each rung. Early accuracy tells good networks from bad ones but not the
-            best from the good, so the default halves.
+        reduction: one training in so many goes on at each rung. Early accuracy tells good networks from bad ones but
+            not the best from the good, so by default half of them go on.
 
     Raises:
         UsageError: a first rung below 1 or a reduction of 1 or less.
@@ -52,12 +53,12 @@ class SuccessiveHalving:
     def rungs(self, epochs: int) -> list[int]:
         """Epochs at which a training of `epochs` is judged; none of them is the last."""
         rung = float(self.first_rung or math.ceil(epochs / _FIRST_RUNG))
-        found: list[int] = []
+        rungs: list[int] = []
         while round(rung) < epochs:
-            if not found or round(rung) > found[-1]:
-                found.append(round(rung))
+            if not rungs or round(rung) > rungs[-1]:
+                rungs.append(round(rung))
             rung *= self.reduction
-        return found
+        return rungs
 
     def continues(self, cost: float, curve: Curve, others: Iterable[tuple[float, Curve]]) -> bool:
         """Whether a trial with this curve so far goes on; `others` are costs and curves of all other trials.

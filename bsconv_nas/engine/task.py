@@ -6,6 +6,7 @@ from pathlib import Path
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.evaluation import Evaluator
+from bsconv_nas.samplers import SamplerLike
 from bsconv_nas.spaces.genes import GeneSpace
 
 
@@ -17,7 +18,7 @@ class SearchTask:
         space: the search space, with exact costs.
         evaluator: says how accurate a network is.
         limits: upper bounds by cost name.
-        sampler: a name (see `bsconv_nas.samplers`).
+        sampler: a name, an Optuna sampler, or a function that makes one from a seed (see `bsconv_nas.samplers`).
         trials: number of trials that the study is to have, those of earlier runs included.
         seed: of proposals and trainings, 0 or more.
         name: of the study in its storage.
@@ -29,7 +30,7 @@ class SearchTask:
     space: GeneSpace
     evaluator: Evaluator
     limits: Limits
-    sampler: str
+    sampler: SamplerLike
     trials: int
     seed: int
     name: str

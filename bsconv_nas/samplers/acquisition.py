@@ -1,10 +1,11 @@
 """Expected hypervolume improvement in closed form, for a cost that is known and an error that is lognormal.
 
-A candidate of cost position c and error E improves the front over every position x >= c by the part of its error that
-lies under the front there: max(0, K(x) - E). The front is a row of steps, so the expected gain in area is the sum over
-its steps of width times E[max(0, K - E)], and with log E normal each term is the undiscounted Black-Scholes price of a
-put option with strike K. Two objectives, one of them certain, need no integration: compare Emmerich et al., "A
-multicriteria generalization of the expected improvement" (2016), where both are uncertain.
+Let K(x) be the least error that the front reaches at cost position x. A candidate of cost position c and error E
+improves the front at every position x >= c by max(0, K(x) - E). K is constant between the members of the front, so the
+expected gain in area is a sum over these steps: the width of the step times the expectation of max(0, K - E). With
+log E normal, each expectation is the undiscounted Black-Scholes price of a put option with strike K. No integration is
+needed, because one of the two objectives is certain; Emmerich et al., "A multicriteria generalization of the expected
+improvement" (2016), treat two uncertain ones.
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,15 @@ from scipy.special import log_ndtr
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.samplers.gp import Floats
 
-_MARGIN = 0.1
+_MARGIN = 0.1  # share of the front's range in error by which the floor lies beyond its cheapest network
 
 
 @dataclass(frozen=True, slots=True)
 class FrontSteps:
     """The front as steps: from `starts[i]` to the next start (the last one to `end`) the least error is `errors[i]`.
 
-    Before the first member the error to beat is that of the floor.
+    Starts and end are positions on the cost axis, where 0 is the cheapest network and 1 the limit. Before the first
+    member the error to beat is that of the floor. `members` are the indices of the points that the steps come from.
     """
 
     starts: Floats
@@ -34,9 +36,9 @@ class FrontSteps:
     @classmethod
     def of(cls, positions: Sequence[float], errors: Sequence[float], floor: float, end: float) -> "FrontSteps":
         """The steps of points with costs at `positions`; points with errors of `floor` or more are left out."""
-        kept = [i for i in front_indices(positions, [-error for error in errors]) if errors[i] < floor]
-        starts = [-np.inf, *(positions[i] for i in kept)]
-        return cls(np.array(starts), np.array([floor, *(errors[i] for i in kept)]), end, tuple(kept))
+        members = [i for i in front_indices(positions, [-error for error in errors]) if errors[i] < floor]
+        starts = [-np.inf, *(positions[i] for i in members)]
+        return cls(np.array(starts), np.array([floor, *(errors[i] for i in members)]), end, tuple(members))
 
     def widths(self, positions: Floats) -> Floats:
         """Width of each step to the right of each position: (positions, steps)."""
@@ -49,10 +51,10 @@ class FrontSteps:
 
 
 def low_end(positions: Sequence[float], errors: Sequence[float]) -> float:
-    """The error of the floor: a tenth of the front's range beyond its smallest network, at most 1.
+    """The error of the floor: that of the front's smallest network plus a tenth of the front's range, at most 1.
 
-    A smallest network that stands apart from the others by more than all of them span (in log error) has learned
-    nothing and is passed over: with it for a measure, any network that learns would look like a great gain.
+    The smallest network is passed over when its log error exceeds that of the next one by more than all others span:
+    it has learned nothing, and with a floor beyond it any network that learns would look like a great gain.
     """
     front = [errors[i] for i in front_indices(positions, [-error for error in errors])]
     if len(front) > 2 and front[0] / front[1] > front[1] / front[-1]:

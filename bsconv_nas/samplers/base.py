@@ -1,4 +1,4 @@
-"""The base of samplers that know the space: each proposes whole genotypes, never over budget, never known."""
+"""The base of samplers that know the space: each proposes whole genotypes, never over the limits, never known ones."""
 
 import random
 from abc import abstractmethod

@@ -8,12 +8,20 @@ from bsconv_nas.samplers.encoding import Encoder, Point
 from bsconv_nas.samplers.feasible import Feasible
 from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
-_ENUMERATED = 2_000  # feasible networks that are all looked at, every time
+_ENUMERATED = 2_000  # in spaces of up to so many networks, all of them are candidates every time
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """How many candidates of each kind; costs of new networks are what candidates take time for."""
+    """How many candidates are looked at for one proposal. Most of the time goes into the costs of new networks.
+
+    Args:
+        neighbours: networks that differ from a member of the front in one gene, over all members.
+        mutants: networks that differ from a member of the front in two genes or more.
+        random: networks from anywhere within the limits.
+        climbers: best candidates whose neighbours are looked at next, in each of `climbing_steps` rounds.
+        per_climber: neighbours of each of them.
+    """
 
     neighbours: int = 300
     mutants: int = 60
@@ -30,6 +38,7 @@ class Candidates:
         space: the space.
         feasible: its part within the limits.
         encoder: gives points.
+        amounts: how many candidates there are.
     """
 
     def __init__(self, space: GeneSpace, feasible: Feasible, encoder: Encoder, amounts: Amounts = Amounts()) -> None:
@@ -95,7 +104,7 @@ class Candidates:
         for _ in range(self.amounts.mutants if front else 0):
             parent = list(rng.choice(front))
             other = rng.choice(front)
-            if rng.random() < 0.5:  # half of them inherit some genes from another member
+            if rng.random() < 0.5:  # every second one takes about a third of its genes from another member
                 parent = [b if rng.random() < 0.3 else a for a, b in zip(parent, other, strict=True)]
             for position in rng.sample(range(len(parent)), min(2, len(parent))):
                 parent[position] = rng.choice(self._space.genes[position].choices)

@@ -13,16 +13,16 @@ from bsconv_nas.pareto import CostAxis
 from bsconv_nas.samplers.gp import Features, Floats
 from bsconv_nas.spaces.genes import GeneSpace, Genotype
 
-_MAX_CACHED = 20_000  # about a kilobyte each
+_MAX_CACHED = 20_000  # points, of about a kilobyte each
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """What is known of a genotype before any training."""
 
-    codes: tuple[int, ...]  # index of the choice of each gene that has more than one
-    trend: tuple[float, ...]  # from the cheapest network: log costs, in widths of the axis; then traits
-    position: float  # of the objective's cost on the axis
+    codes: tuple[int, ...]  # for each gene that has more than one choice: the index of its choice
+    trend: tuple[float, ...]  # log costs (in widths of the cost axis), then traits, less those of the cheapest network
+    position: float  # where the network's cost is on the axis: 0 at the cheapest network, 1 at the limit
     feasible: bool
 
 
@@ -31,10 +31,10 @@ class Encoder:
 
     Args:
         space: the space.
-        axis: of the objective's cost.
-        objective: name of that cost.
+        axis: gives the position of a network's cost.
+        objective: name of the cost that the axis is made for.
         limits: upper bounds by cost name.
-        cheapest: a genotype to count costs and traits from.
+        cheapest: the genotype whose costs and traits are subtracted from those of all others.
 
     Raises:
         SpaceError: something is expected of a cost or trait that the space does not have.
@@ -62,12 +62,12 @@ class Encoder:
 
     def point(self, genotype: Genotype) -> Point:
         """Codes, costs and feasibility of a genotype, computed at most once while it stays in the cache."""
-        found = self._points.get(genotype)
-        if found is None:
+        point = self._points.get(genotype)
+        if point is None:
             if len(self._points) >= _MAX_CACHED:
                 self._points.clear()
-            found = self._points[genotype] = self._computed(genotype)
-        return found
+            point = self._points[genotype] = self._computed(genotype)
+        return point
 
     def features(self, points: Sequence[Point]) -> Features:
         """Features of many points at once."""
@@ -81,7 +81,7 @@ class Encoder:
         return Features(ranks, onehot, trend)
 
     def expected(self, features: Features) -> Floats:
-        """Log errors (n,) that the space expects before any training, in deviations, up to a constant."""
+        """Log errors (n,) that the space expects before any training, in standard deviations, up to a constant."""
         return features.trend @ self._expected
 
     def _computed(self, genotype: Genotype) -> Point:

@@ -1,4 +1,4 @@
-"""Finding networks within limits and not yet known, at the cost of cost evaluations alone."""
+"""Finding networks that are within limits and not yet known; nothing is evaluated but costs."""
 
 import math
 import random
@@ -9,7 +9,7 @@ from bsconv_nas.base.units import format_amount
 from bsconv_nas.errors import BudgetError, SpaceExhaustedError
 from bsconv_nas.spaces.genes import ENUMERABLE, GeneSpace, Genotype, extreme
 
-_TRIES = 200
+_TRIES = 200  # walks from a genotype, and then random networks, before a large space counts as exhausted
 
 
 class Feasible:
@@ -114,9 +114,9 @@ def _rounded_up(value: float) -> str:
 
 def _nothing_fits(space: GeneSpace, limits: Limits, cheapest: Genotype) -> str:
     costs = space.cost(cheapest)
-    found = ", ".join(f"{name} {format_amount(costs[name])}" for name in limits.bounds)
+    actual = ", ".join(f"{name} {format_amount(costs[name])}" for name in limits.bounds)
     needed = ", ".join(f"{name} at least {_rounded_up(costs[name])}" for name in limits.bounds)
     return (
         f"no network of space {space.name!r} is within {limits}; its cheapest network "
-        f"({space.identity(cheapest)}) has {found}; allow {needed}, or choose another space"
+        f"({space.identity(cheapest)}) has {actual}; allow {needed}, or choose another space"
     )

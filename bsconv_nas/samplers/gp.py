@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 _SQRT5 = math.sqrt(5.0)
 _CONSTANT = 1.0  # variance of the constant term, in units of the standardised targets
 _JITTER = 1e-6
-_ITERATIONS = 60
-_DECIMALS = 3  # of fitted logarithms: coarser than what rounding in another BLAS could change
+_ITERATIONS = 60  # at most, of a fit
+_DECIMALS = 3  # fitted logarithms are rounded: more coarsely than a BLAS that rounds in another order could change
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Kernel:
 def negative_log_posterior(
     kernel: Kernel, theta: Floats, a: Features, targets: Floats, extra: Floats
 ) -> tuple[float, Floats]:
-    """Value and gradient; `extra` is noise variance known beforehand, per target."""
+    """Value and gradient by `theta`; `extra` is the known part of the noise variance, one number per target."""
     noise = math.exp(theta[-1])
     covariance = kernel.covariance(theta, a, a)
     covariance[np.diag_indices_from(covariance)] += noise + extra + _JITTER
@@ -156,7 +156,7 @@ def negative_log_posterior(
 def fit(kernel: Kernel, a: Features, targets: Floats, extra: Floats) -> Floats:
     """Most probable hyperparameters, started at the prior's mean so that they depend on the data alone."""
     bounds = [(m - 4 * d, m + 4 * d) for m, d in zip(kernel.prior_mean, kernel.prior_deviation, strict=True)]
-    found = minimize(
+    optimum = minimize(
         lambda theta: negative_log_posterior(kernel, theta, a, targets, extra),
         kernel.prior_mean,
         jac=True,
@@ -164,11 +164,11 @@ def fit(kernel: Kernel, a: Features, targets: Floats, extra: Floats) -> Floats:
         bounds=bounds,
         options={"maxiter": _ITERATIONS, "ftol": 1e-6},
     )
-    return np.round(found.x, _DECIMALS)
+    return np.round(optimum.x, _DECIMALS)
 
 
 class Posterior:
-    """Predictions given targets at known networks; `extra` as in `negative_log_posterior`."""
+    """Predictions from the targets of known networks; `extra` as in `negative_log_posterior`."""
 
     def __init__(self, kernel: Kernel, theta: Floats, a: Features, targets: Floats, extra: Floats) -> None:
         self.kernel, self.theta, self.known, self.targets, self.extra = kernel, theta, a, targets, extra
@@ -179,7 +179,7 @@ class Posterior:
 
     @property
     def known_mean(self) -> Floats:
-        """Mean of the noise-free values at the known networks: targets less what is taken for noise."""
+        """Mean of the noise-free values at the known networks: the targets less the part that is taken for noise."""
         return self.targets - (math.exp(self.theta[-1]) + self.extra + _JITTER) * self._solved
 
     def mean(self, b: Features) -> Floats:

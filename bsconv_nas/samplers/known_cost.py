@@ -26,13 +26,16 @@ from bsconv_nas.samplers.options import Earlier
 from bsconv_nas.samplers.warm_start import earlier_front, reference_genotypes
 from bsconv_nas.spaces.genes import GeneSpace, Genotype, extreme
 
-_DESIGN = 10  # networks before the model chooses
-_DESIGN_EXPECTING = 4  # the same in spaces of which something is expected
-_INFORMED = 5  # networks of an earlier study that, trained again, make its results stand for random ones
-# The reference lies this share of the axis beyond the limit, or a network exactly at the limit would be worth nothing.
-# A larger one finds the best network within the budget sooner and the whole front later (benchmarks/README.md).
+_DESIGN = 10  # first networks, which are chosen without the model
+_DESIGN_EXPECTING = 4  # the same in a space that says how accuracy follows costs and traits (`GeneSpace.expected`)
+# So many networks of an earlier study, trained again, tell how its results relate to this one. With as many, its
+# results take the place of random first networks.
+_INFORMED = 5
+# The hypervolume's reference point lies this share of the cost axis beyond the limit: at the limit itself, a network
+# that costs exactly as much as allowed would be worth nothing. A larger share finds the best network within the budget
+# sooner and the whole front later (benchmarks/README.md).
 _BEYOND = 0.15
-_NO_GAIN = 1e-12
+_NO_GAIN = 1e-12  # expected gains up to this one are rounding
 _DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 
 Scores = dict[Genotype, float]
@@ -43,8 +46,9 @@ class KnownCostSampler(SpaceSampler):
 
     Cost and limits are exact, so only accuracy is modelled: a Gaussian process on log(1 - top1) (see `gp.py`). The
     expected gain in hypervolume then has a closed form (`acquisition.py`). The first networks are the reference
-    networks that the space contains, then random ones of all sizes. Trials that run are taken to end as predicted;
-    early-stopped ones count by their curves, with the uncertainty of that; failed ones are only avoided.
+    networks that the space contains, then random ones of all sizes. Running trials count as if they had ended with the
+    accuracy that is predicted for them. The final accuracy of early-stopped trials is estimated from their curves, and
+    counts with the variance of that estimate. Failed trials are only not proposed again.
 
     In a plain Optuna study, with accuracy (a fraction, up) first and the cost (down) second:
 
@@ -53,13 +57,13 @@ class KnownCostSampler(SpaceSampler):
         from bsconv_nas.base.limits import Limits
         from bsconv_nas.samplers.known_cost import KnownCostSampler
 
-        genes = {"width": [8, 16, 32, 64], "depth": [1, 2, 3, 4], "kind": ["U", "S"]}
+        genes = {"width": [8, 16, 32, 64], "depth": [1, 2, 3, 4], "layer": ["U", "S"]}
         space = GeneSpace(genes, cost=lambda g: {"macs": 1e3 * g[0] * g[1] * (1 if g[2] == "U" else 0.5)})
 
         def objective(trial):
-            width, depth, kind = (trial.suggest_categorical(g.name, g.choices) for g in space.genes)
-            top1 = 1 - 1 / (1 + width * depth) ** 0.5 - (0.02 if kind == "S" else 0)
-            return top1, space.cost((width, depth, kind))["macs"]
+            width, depth, layer = (trial.suggest_categorical(g.name, g.choices) for g in space.genes)
+            top1 = 1 - 1 / (1 + width * depth) ** 0.5 - (0.02 if layer == "S" else 0)
+            return top1, space.cost((width, depth, layer))["macs"]
 
         sampler = KnownCostSampler(space, Limits({"macs": 100e3}), seed=0)
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
@@ -70,7 +74,7 @@ class KnownCostSampler(SpaceSampler):
     Args:
         space: the search space.
         limits: upper bounds on its costs.
-        seed: of proposals.
+        seed: decides all random choices.
         references: whether to propose the reference networks first.
         top1_floor: accuracy below which nothing counts. None: a tenth of the front's range below its smallest network,
             where one that learned nothing does not stretch the scale (`low_end`), or what is predicted for the cheapest
@@ -176,7 +180,7 @@ class KnownCostSampler(SpaceSampler):
         return score, [self._genotypes[inside[i][0]] for i in steps.members]
 
     def _floor(self, predictor: Predictor, positions: Sequence[float], errors: Sequence[float]) -> float:
-        """The error of the floor: by the front, and no less than is predicted for the cheapest network there is.
+        """The error of the floor: that of the front, and no less than is predicted for the cheapest network there is.
 
         Without the latter nothing much cheaper than the front would be worth a training, and a search that began with
         large hand-made networks would never look there.
@@ -185,7 +189,7 @@ class KnownCostSampler(SpaceSampler):
         return max(low_end(positions, errors), min(1.0, math.exp(cheapest)))
 
     def _proposed(self, trial: FrozenTrial) -> bool:
-        """Whether all genes of a trial are chosen; if so its genotype and point are kept."""
+        """Whether all genes of a trial are chosen; if so its genotype and point are remembered."""
         if trial.number not in self._genotypes and trial.params.keys() >= self.distributions.keys():
             genotype = self.space.canonical(self.space.from_params(trial.params))
             self._genotypes[trial.number] = genotype

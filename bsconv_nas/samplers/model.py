@@ -13,10 +13,10 @@ from bsconv_nas.samplers.observations import observations, transferred
 from bsconv_nas.samplers.options import Earlier
 from bsconv_nas.statistics.log_errors import log_error
 
-_GROWTH = 1.1
+_GROWTH = 1.1  # the model is fitted anew after so many times the trials of the last fit
 _MOST_FITTED = 300  # observations that hyperparameters are fitted to
 _MOST_KNOWN = 800  # observations that predictions are made from
-_MAX_CACHED = 64
+_MAX_CACHED = 64  # fits
 # Hyperparameters fitted to few networks are taken for certain, so predictions are too sure of themselves: on the table
 # of trained networks squared errors were 2.0, 1.4 and 1.2 times the predicted variance after 20, 40 and 80 of them.
 _OVERCONFIDENCE = 16
@@ -24,7 +24,13 @@ _OVERCONFIDENCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Hyperparameters, the deviation of log errors, and the mean of what they differ by from what is expected."""
+    """A fitted model.
+
+    Args:
+        theta: hyperparameters (see `Kernel`).
+        mean: mean difference between log errors and those that the space expects.
+        deviation: standard deviation of the log errors.
+    """
 
     theta: Floats
     mean: float
@@ -32,10 +38,11 @@ class Fit:
 
 
 class Predictor:
-    """Log errors of networks, predicted.
+    """Predicts log errors of networks.
 
-    `rows` are the positions, among the trials that it was made from, of those that it rests on: all of them in studies
-    of ordinary size. `known_mean` is predicted for these. Rows beyond the last trial are of an earlier study.
+    It rests on the trials at the positions `rows` among those that it was made from: all of them in studies of ordinary
+    size, else a part. `known_mean` is predicted for these. Rows beyond the last trial stand for results of an earlier
+    study.
     """
 
     def __init__(self, posterior: Posterior, fitted: Fit, encoder: Encoder, rows: Sequence[int]) -> None:
@@ -60,14 +67,14 @@ class Predictor:
         return self._log_errors(self._posterior.mean(features), features)
 
     def believing(self, points: Sequence[Point]) -> "Predictor":
-        """As if running trials had ended with what is predicted for them."""
+        """The predictor after running trials, at these points, had ended with what is predicted for them."""
         if not points:
             return self
         posterior = self._posterior.believing(self._encoder.features(points))
         return Predictor(posterior, self._fit, self._encoder, self.rows)
 
     def _log_errors(self, beyond: Floats, features: Features) -> Floats:
-        """Log errors of networks that differ so much, in deviations, from what is expected before any training."""
+        """Log errors from `beyond`: their difference to the expected ones, in standard deviations."""
         return self._fit.mean + self._fit.deviation * (beyond + self._encoder.expected(features))
 
 
@@ -80,11 +87,12 @@ class _Sample:
     log_errors: Floats
     extra: Floats
 
-    def with_earlier(self, found: Mapping[Point, tuple[float, float]], first_row: int) -> "_Sample":
-        values = np.array(list(found.values()), dtype=float).reshape(-1, 2)
+    def with_earlier(self, estimates: Mapping[Point, tuple[float, float]], first_row: int) -> "_Sample":
+        """With estimates from an earlier study: log error and variance by network, in rows from `first_row` on."""
+        values = np.array(list(estimates.values()), dtype=float).reshape(-1, 2)
         return _Sample(
-            [*self.points, *found],
-            [*self.rows, *range(first_row, first_row + len(found))],
+            [*self.points, *estimates],
+            [*self.rows, *range(first_row, first_row + len(estimates))],
             np.append(self.log_errors, values[:, 0]),
             np.append(self.extra, values[:, 1]),
         )
@@ -96,14 +104,15 @@ class _Sample:
 
 
 class Model:
-    """Fits and predicts. What it gives is a function of the trials it is given.
+    """Fits the Gaussian process and predicts; the result depends on the trials alone, not on earlier calls.
 
     Hyperparameters are fitted to a prefix of the finished trials whose length grows in steps of a tenth. Each fit
     starts from the prior, so one made long ago, one from the cache and one made anew in another process are the same.
 
     Args:
         encoder: gives features.
-        earlier: results of an earlier study, which count as soon as it is known how they relate to those of this one.
+        earlier: results of an earlier study. They count once enough networks were trained in both studies to tell how
+            the accuracies of one relate to those of the other.
     """
 
     def __init__(self, encoder: Encoder, earlier: Sequence[Earlier] = ()) -> None:
@@ -113,7 +122,7 @@ class Model:
         self._fits: dict[tuple[int, ...], Fit] = {}
 
     def predictor(self, trials: Sequence[FrozenTrial], points: Sequence[Point]) -> Predictor | None:
-        """The predictor after `trials`, in order of completion, at these points; None when nothing is known."""
+        """The predictor from `trials`, in order of completion, and their points; None when they tell nothing yet."""
         fitted = self._fit(trials[: refit_point(len(trials))], points)
         if fitted is None:
             return None
@@ -136,7 +145,7 @@ class Model:
         return self._fits[key]
 
     def _sample(self, trials: Sequence[FrozenTrial], points: Sequence[Point], most: int) -> "_Sample":
-        """What is known of the trials, and of the earlier study, cut down to `most` networks."""
+        """The log errors of the trials and of the earlier study, cut down to `most` networks."""
         row_of = {trial.number: row for row, trial in enumerate(trials)}
         seen = observations(trials, [point.position for point in points[: len(trials)]])
         rows = [row_of[o.number] for o in seen]
@@ -163,7 +172,7 @@ class Model:
 
 
 def refit_point(count: int) -> int:
-    """The last size, of those at which the model is fitted, that `count` finished trials have reached."""
+    """How many trials the model is fitted to when `count` have finished: it is fitted anew at growing intervals."""
     size = 1
     while (larger := max(size + 1, int(size * _GROWTH))) <= count:
         size = larger
@@ -171,7 +180,10 @@ def refit_point(count: int) -> int:
 
 
 def _subset(positions: Floats, log_errors: Floats, most: int) -> list[int]:
-    """Half of `most` nearest to the front, where the next network will be, the rest evenly from all others."""
+    """Indices of `most` networks: half of them those nearest to the front, where the next proposal will be.
+
+    The other half is spread evenly over all others, ordered by their distance from the front.
+    """
     order = np.argsort(positions, kind="stable")
     best = np.empty(len(order))
     best[order] = np.minimum.accumulate(log_errors[order])

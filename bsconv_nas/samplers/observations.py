@@ -16,7 +16,7 @@ Network = TypeVar("Network", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A trial's log error; `extra` is the variance of what is not measured but estimated."""
+    """A trial's log error; `extra` is the variance of an estimated one, 0 for one that was measured."""
 
     number: int
     log_error: float
@@ -29,25 +29,25 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     Raises:
         UsageError: an accuracy that is not a fraction.
     """
-    kept = [t for t in trials if _top1(t) is not None or (t.state == TrialState.PRUNED and _curve(t))]
-    return sorted(kept, key=lambda t: (t.datetime_complete or datetime.max, t.number))
+    telling = [t for t in trials if _top1(t) is not None or (t.state == TrialState.PRUNED and _curve(t))]
+    return sorted(telling, key=lambda t: (t.datetime_complete or datetime.max, t.number))
 
 
 def observations(trials: Sequence[FrozenTrial], positions: Sequence[float]) -> list[Observation]:
     """Log errors of finished trials, in their order; stopped trials that cannot be judged yet are left out.
 
-    `positions` are those of the trials' costs on the cost axis.
+    `positions` are where the costs of the trials are on the cost axis, from 0 (cheapest network) to 1 (limit).
     """
     position = {trial.number: at for trial, at in zip(trials, positions, strict=True)}
     errors = [1.0 - top1 for trial in trials if (top1 := _top1(trial)) is not None]
     least = min((error for error in errors if error > 0), default=2 * NO_ERROR) / 2
     complete = [trial for trial in trials if _top1(trial) is not None]
     lines: dict[tuple[int, int], Line | None] = {}
-    found: list[Observation] = []
+    observed: list[Observation] = []
     for trial in trials:
         top1 = _top1(trial)
         if top1 is not None:
-            found.append(Observation(trial.number, log_error(top1, least)))
+            observed.append(Observation(trial.number, log_error(top1, least)))
             continue
         epoch, epochs, *_ = _curve(trial)[-1]
         if (epoch, epochs) not in lines:
@@ -55,14 +55,15 @@ def observations(trials: Sequence[FrozenTrial], positions: Sequence[float]) -> l
         line = lines[epoch, epochs]
         if line is not None:
             expected, variance = line.at((log_error(_best(trial, epoch), least), position[trial.number]))
-            found.append(Observation(trial.number, expected, variance))
-    return found
+            observed.append(Observation(trial.number, expected, variance))
+    return observed
 
 
 def transferred(earlier: Mapping[Network, float], here: Mapping[Network, float]) -> dict[Network, tuple[float, float]]:
-    """What log errors of another study mean here, with their variance: a line through networks trained in both.
+    """Log errors of another study translated into those of this one, each with its variance.
 
-    Empty while those are too few.
+    The translation is a line through the networks that were trained in both; the result is empty while these are too
+    few for a line.
     """
     both = [(there, here[network]) for network, there in earlier.items() if network in here]
     line = fit_line([(there,) for there, _ in both], [end for _, end in both])
@@ -72,7 +73,10 @@ def transferred(earlier: Mapping[Network, float], here: Mapping[Network, float])
 def _line(
     complete: Sequence[FrozenTrial], position: Mapping[int, float], epoch: int, epochs: int, least: float
 ) -> Line | None:
-    """From the best log error up to an epoch, and the cost, to the final log error."""
+    """The line from the best log error up to an epoch, and the cost position, to the final log error.
+
+    None while too few complete trials have a curve of that length.
+    """
     begun = [t for t in complete if (curve := _curve(t)) and curve[-1][1] == epochs and curve[0][0] <= epoch]
     features = [(log_error(_best(trial, epoch), least), position[trial.number]) for trial in begun]
     return fit_line(features, [log_error(_top1(trial) or 0.0, least) for trial in begun])
@@ -93,5 +97,5 @@ def _curve(trial: FrozenTrial) -> list[list[Any]]:
 
 
 def _best(trial: FrozenTrial, epoch: int) -> float:
-    """Best accuracy up to an epoch: it ranks unfinished networks better than the last one."""
+    """Best accuracy up to an epoch, which ranks unfinished networks better than the accuracy of that epoch does."""
     return max((row[2] for row in _curve(trial) if row[0] <= epoch), default=0.0)

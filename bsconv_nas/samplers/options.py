@@ -1,4 +1,4 @@
-"""What a search may tell a sampler beside space, limits and seed."""
+"""What a search tells a sampler besides space, limits and seed."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class SamplerOptions:
-    """Options of the known-cost sampler; the defaults mean nothing to others.
+    """Options of the known-cost sampler. Other samplers get the defaults and ignore them.
 
     Args:
         references: whether to begin with the hand-made reference networks that are points of the space.
         top1_floor: accuracy below which nothing counts, 0 up to 1; None: derived from the front.
-        earlier: results of an earlier study on the same data.
+        earlier: results of an earlier study on the same data, to begin with and to learn from.
     """
 
     references: bool = True

@@ -1,4 +1,4 @@
-"""Networks to begin a search with."""
+"""The networks that a search begins with: references, and the best of an earlier study."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,10 +23,10 @@ def reference_genotypes(space: GeneSpace) -> list[Genotype]:
 
 
 def earlier_results(study: Study, space: GeneSpace, fixed: Mapping[str, str]) -> tuple[Earlier, ...]:
-    """Complete trials of an earlier study, for a search of `space` that stands on `fixed` (see `Study.open`).
+    """Complete trials of an earlier study, for a search of `space` with the facts `fixed` (see `Study.open`).
 
-    Budget, training and seed may differ: what the difference means for accuracy is learned from networks that both
-    studies train. Space and images may not.
+    Space and images must be the same. Budget, training and seed may differ: how that changes accuracies is learned
+    from networks that both studies train.
 
     Raises:
         StudyError: the study is of another space or of other images, or has no complete trial.
@@ -39,17 +39,17 @@ def earlier_results(study: Study, space: GeneSpace, fixed: Mapping[str, str]) ->
                 f"study {study.name!r} cannot warm-start this search: it has other {name} "
                 f"({facts.get(name, 'none')}; here {value}); give one of the same data, image size and space"
             )
-    found = tuple(Earlier(space.canonical(r.genotype), r.top1) for r in study.records if r.top1 is not None)
-    if not found:
+    results = tuple(Earlier(space.canonical(r.genotype), r.top1) for r in study.records if r.top1 is not None)
+    if not results:
         raise StudyError(f"study {study.name!r} cannot warm-start this search: none of its trials is complete")
-    return found
+    return results
 
 
 def earlier_front(space: GeneSpace, limits: Limits, objective: str, earlier: Sequence[Earlier]) -> list[Genotype]:
-    """Networks within the limits that an earlier study found good, to be trained again.
+    """The best networks of an earlier study that are within the limits, to be trained again: up to eight.
 
-    They come from its front, evenly from the cheapest to the most accurate one; where that has too few, from what is
-    the front without them.
+    They are taken evenly from its front, from the cheapest to the most accurate one. While that gives too few, the
+    front of the remaining networks is taken next.
     """
     rest = [e for e in earlier if limits.allow(space.cost(e.genotype))]
     chosen: list[Genotype] = []

@@ -16,6 +16,7 @@ from bsconv_nas.study.storage import existing_study
 
 SCHEMA_VERSION = 1
 OBJECTIVE = "macs"
+LAST_SAMPLER = "last_sampler"  # a user attribute of the study: the sampler may be another one in each run
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 
 

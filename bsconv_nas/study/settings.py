@@ -41,7 +41,7 @@ class SearchSettings(TomlModel):
     references: bool = True
     top1_floor: Annotated[float, Field(ge=0, lt=1, strict=False)] | None = None
     warm_start: str | None = None
-    early_stopping: Literal["none", "forecast", "asha"] = "none"
+    early_stopping: str = "none"  # a name of `engine.early_stopping.EARLY_STOPPING`, which `plan` checks
     grace_period: Annotated[int, Field(ge=1)] | None = None
     reduction_factor: Annotated[float, Field(gt=1, strict=False)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0

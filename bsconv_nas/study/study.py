@@ -21,7 +21,7 @@ from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.backup import Backups, backups_of
 from bsconv_nas.study.driver_storage import DriverStorage
 from bsconv_nas.study.fronts import Front, front_of
-from bsconv_nas.study.opening import OBJECTIVE, check_made_here, open_optuna_study
+from bsconv_nas.study.opening import LAST_SAMPLER, OBJECTIVE, check_made_here, open_optuna_study
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of, trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
 from bsconv_nas.study.trial_files import TrialFiles
@@ -246,6 +246,11 @@ class Study:
             self._set(number, "reason", reason)
             self._end(number, OptunaState.FAIL)
         return self._ended_without_accuracy(number)
+
+    @database_errors()
+    def set_sampler(self, name: str) -> None:
+        """Store who proposes networks from now on; reports of a study that has no `study.toml` show it."""
+        self.optuna_study.set_user_attr(LAST_SAMPLER, name)
 
     def remove_strays(self) -> None:
         """Remove files that a driver which died had no time to remove."""

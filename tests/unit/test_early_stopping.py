@@ -1,27 +1,22 @@
 """Successive halving among networks of no more cost."""
 
 import random
-from collections.abc import Iterator
 
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.storages import BaseStorage
 
 from bsconv_nas.api import search
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.engine.early_stopping import EARLY_STOPPING, find_early_stopping
 from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.search import Search, Verdict
 from bsconv_nas.engine.successive_halving import SuccessiveHalving, goes_on
 from bsconv_nas.errors import UsageError
-from bsconv_nas.evaluation import EpochResult, Job
-from bsconv_nas.executors.local import LocalExecutor
-from bsconv_nas.samplers import SAMPLERS, make_sampler
-from bsconv_nas.spaces.genes import GeneSpace
-from bsconv_nas.study import Study, TrialState
-from bsconv_nas.study.storage import open_storage
+from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.samplers import make_sampler
+from bsconv_nas.study import TrialState
+from tests.stopping import SPACE, Curves, new_study, run_search
 
 RUNG = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=20)
 
@@ -100,48 +95,10 @@ def test_networks_are_ranked_by_their_best_so_far() -> None:
     assert rule.continues(1.0, _curve(0.5, 0.2), [(1.0, _curve(0.3, 0.4, 0.9))])
 
 
-class _Curves:
-    """An evaluator whose accuracy grows over epochs to 0.1 x width - 0.01 x depth."""
-
-    def __init__(self, epochs: int = 8, stop_at: tuple[int, int] | None = None) -> None:
-        self.epochs = epochs
-        self.stop_at = stop_at
-
-    def run(self, job: Job) -> Iterator[EpochResult]:
-        final = 0.1 * float(job.genotype[0]) - 0.01 * float(job.genotype[1]) + 0.4
-        for epoch in range(1, self.epochs + 1):
-            if self.stop_at == (job.number, epoch):
-                raise KeyboardInterrupt
-            yield EpochResult(epoch, self.epochs, final * epoch / self.epochs)
-
-
-SPACE = GeneSpace(
-    {"width": [0, 1, 2, 3, 4], "depth": [1, 2, 3, 4, 5, 6]}, cost=lambda g: {"macs": 10.0 + 10 * float(g[0]) + g[1]}
-)
-
-
-RULES = [name for name, rule in EARLY_STOPPING.items() if rule is not None]
-
-
-def _search(study: Study, evaluator: _Curves, trials: int, sampler: str = "random", rule: str = "asha") -> Search:
-    proposer = make_sampler(sampler, SPACE, Limits(), 0)
-    run = Search(study, SPACE, proposer, trials, early_stopping=find_early_stopping(rule))
-    LocalExecutor().run(run, evaluator)
-    return run
-
-
-def _study(storage: BaseStorage | None = None) -> Study:
-    return Study.open(storage or open_storage(None), "s", SPACE, Limits(), 0, {})
-
-
-def _outcome(study: Study) -> list[tuple[object, ...]]:
-    return [(r.number, r.state, r.genotype, len(r.curve), r.top1) for r in study.all_records]
-
-
 @pytest.mark.parametrize(("rule", "rungs"), [("asha", {1, 2, 4}), ("forecast", {2, 3, 4, 5, 6, 7})])
 def test_a_search_stops_what_lags_and_keeps_the_front(rule: str, rungs: set[int]) -> None:
-    study = _study()
-    _search(study, _Curves(), 30, rule=rule)
+    study = new_study()
+    run_search(study, Curves(), 30, rule=rule)
     records = study.records
     stopped = [r for r in records if r.state is TrialState.STOPPED]
     assert len(records) == 30
@@ -150,40 +107,8 @@ def test_a_search_stops_what_lags_and_keeps_the_front(rule: str, rungs: set[int]
     assert {tuple(r.genotype) for r in study.front()} == {(w, 1) for w in range(5)}
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("stop_at", [(0, 1), (3, 1), (9, 1)])
-def test_an_interrupted_search_decides_as_an_uninterrupted_one(rule: str, stop_at: tuple[int, int]) -> None:
-    whole, storage = _study(), open_storage(None)
-    _search(whole, _Curves(), 16, rule=rule)
-    with pytest.raises(KeyboardInterrupt):
-        _search(_study(storage), _Curves(stop_at=stop_at), 16, rule=rule)
-    again = _study(storage)
-    _search(again, _Curves(), 16, rule=rule)
-    assert _outcome(again) == _outcome(whole)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_eight_at_a_time_in_any_order_keep_the_front(rule: str) -> None:
-    study, rng = _study(), random.Random(0)
-    sampler = make_sampler("random", SPACE, Limits(), 0)
-    run = Search(study, SPACE, sampler, 30, early_stopping=find_early_stopping(rule))
-    trainings = {}
-    while study.count < 30 or trainings:
-        while len(trainings) < 8 and (job := run.next()) is not None:
-            trainings[job.number] = _Curves().run(job)
-        number = rng.choice(sorted(trainings))
-        result = next(trainings[number])
-        verdict = run.report(number, result)
-        if result.final:
-            run.finish(number)
-        if result.final or verdict is Verdict.STOP:
-            del trainings[number]
-    assert {record.state for record in study.records} == {TrialState.COMPLETE, TrialState.STOPPED}
-    assert {tuple(record.genotype) for record in study.front()} == {(width, 1) for width in range(5)}
-
-
 def test_the_verdict_ends_the_trial_once() -> None:
-    study = _study()
+    study = new_study()
     run = Search(study, SPACE, make_sampler("random", SPACE, Limits(), 0), 9, early_stopping=SuccessiveHalving(1))
     good, bad = run.next(), run.next()
     assert good is not None
@@ -195,18 +120,8 @@ def test_the_verdict_ends_the_trial_once() -> None:
     assert run.report(cheap.number, EpochResult(2, 8, 0.5)) is Verdict.CONTINUE
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])  # gp needs torch and seconds a trial
-def test_stopped_trials_trip_no_sampler(sampler: str, rule: str) -> None:
-    study = _study()
-    _search(study, _Curves(), 28, sampler, rule)
-    states = {record.state for record in study.records}
-    assert states == {TrialState.COMPLETE, TrialState.STOPPED}
-    assert not any(trial.intermediate_values for trial in study.optuna_study.trials)
-
-
 def test_search_takes_the_rule_by_name() -> None:
-    study = search(SPACE, _Curves(), trials=12, sampler="random", options=SearchOptions(early_stopping="asha"))
+    study = search(SPACE, Curves(), trials=12, sampler="random", options=SearchOptions(early_stopping="asha"))
     assert optuna.trial.TrialState.PRUNED in {trial.state for trial in study.optuna_study.trials}
     with pytest.raises(UsageError, match="did you mean 'asha'"):
         SearchOptions(early_stopping="ashe")

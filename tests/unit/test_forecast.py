@@ -49,9 +49,9 @@ def test_refused_values(arguments: dict[str, float]) -> None:
 
 
 def test_settings_by_name() -> None:
-    assert find_early_stopping("forecast", first_rung=3) == ForecastStopping(first_rung=3)
+    assert find_early_stopping("forecast", {"grace_period": 3}) == ForecastStopping(first_rung=3)
     with pytest.raises(UsageError, match="no reduction factor"):
-        find_early_stopping("forecast", reduction=3)
+        find_early_stopping("forecast", {"reduction_factor": 3})
 
 
 def test_what_will_not_end_on_the_front_is_stopped() -> None:

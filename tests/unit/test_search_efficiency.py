@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +164,44 @@ def test_it_runs_and_writes(
     assert len(found["results"]["8"]["tpe"]["runs"][0]["shares"]) == 25
     assert found["provenance"]["processor"]
     assert "tpe" in capsys.readouterr().out
+
+
+def test_a_sampler_of_ones_own_is_measured_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "own.json"
+    names = ["tests.made_up:Wanderer", "tests.made_up:wanderer", "bsconv_nas.samplers.known_cost:KnownCostSampler"]
+    common = ["search_efficiency", "--tasks", "8", "--seeds", "1", "--trials", "25", "--samplers", "known-cost"]
+    monkeypatch.setattr(sys, "argv", [*common, "--sampler", *names, "--out", str(out)])
+    search_efficiency.main()
+    results = json.loads(out.read_text())["results"]["8"]
+    assert list(results) == ["known-cost", *names]
+    assert all(measured["wasted"] == 0 for measured in results.values())
+    shares = {name: measured["runs"][0]["shares"] for name, measured in results.items()}
+    assert shares[names[0]] == shares[names[1]] != shares["known-cost"]
+    assert shares[names[2]] == shares["known-cost"]
+    assert "tests.made_up:Wanderer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tests.made_up:Wonderer", "no sampler 'tests.made_up:Wonderer' .*has no attribute"),
+        ("no_such_module:Sampler", "no sampler 'no_such_module:Sampler' .*No module named"),
+        ("tests.made_up", "no sampler 'tests.made_up' .*write MODULE:CLASS or MODULE:FUNCTION"),
+        ("tests.made_up:StopsBelow", "sampler is the class StopsBelow; allowed"),
+        ("optuna.samplers:GridSampler", r"GridSampler\(seed=0\) failed .*search_space.*; write MODULE:FUNCTION"),
+        ("builtins:abs", "sampler function abs returned 0 for seed 0; it must return an Optuna sampler"),
+    ],
+)
+def test_what_is_no_sampler_is_refused(
+    name: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["search_efficiency", "--tasks", "8", "--sampler", name])
+    with pytest.raises(SystemExit) as ended:
+        search_efficiency.main()
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_quartiles_of_progress() -> None:

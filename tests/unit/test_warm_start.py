@@ -120,7 +120,10 @@ def test_other_samplers_refuse_what_means_nothing_to_them(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--grace-period", "2"], "early stopping is 'none', which has no grace period"),
+        (
+            ["--grace-period", "2"],
+            "early stopping 'none' has no grace period; leave it out",
+        ),
         (["--top1-floor", "0.5", "--sampler", "tpe"], "sampler tpe has no top1_floor"),
         (["--warm-start", "nowhere"], "no study 'nowhere'"),
         (["--early-stopping", "asha", "--reduction-factor", "1"], "reduction_factor"),
