@@ -12,10 +12,10 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from bsconv_nas.errors import StudyError
+from bsconv_nas.study.objective import DEFAULT_OBJECTIVE, stored_objective
 from bsconv_nas.study.storage import existing_study
 
 SCHEMA_VERSION = 1
-OBJECTIVE = "macs"
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 
 
@@ -29,15 +29,15 @@ def open_optuna_study(storage: BaseStorage, name: str, facts: Mapping[str, Any])
     if name in optuna.get_all_study_names(storage):
         study = existing_study(storage, name)
         _refuse_foreign(study)
-        # A study from before the precision was recorded was trained in float32.
-        older = {"precision": "float32"} if "schema_version" in study.user_attrs else {}
+        # Facts that earlier versions did not store, because nothing else could be chosen.
+        older = {"precision": "float32", "objective": DEFAULT_OBJECTIVE} if "schema_version" in study.user_attrs else {}
         _refuse_changes(name, expected, {**older, **study.user_attrs})
     else:
         study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS)
     # A driver that died in the middle of creating a study leaves some of this unset.
     with experimental_allowed():
         if study.metric_names is None:
-            study.set_metric_names(["val_top1", OBJECTIVE])
+            study.set_metric_names(["val_top1", stored_objective(expected)])
     found = study.user_attrs
     for key, value in expected.items():
         if key not in found:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,7 @@ from optuna.trial import TrialState as OptunaState
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.networks.arch import ArchSpec
-from bsconv_nas.spaces.genes import Genotype
+from bsconv_nas.spaces.genes import Choice, Genotype
 
 
 class TrialState(StrEnum):
@@ -58,6 +58,12 @@ class TrialRecord:
     worker: str | None = None
     started: datetime | None = None
     completed: datetime | None = None
+    gene_names: Sequence[str] = field(default=(), repr=False, compare=False)
+
+    @property
+    def genes(self) -> dict[str, Choice]:
+        """The choice of each gene, by its name."""
+        return dict(zip(self.gene_names, self.genotype, strict=True))
 
     @property
     def seconds(self) -> float:
@@ -110,6 +116,7 @@ def _record_of(trial: FrozenTrial, gene_names: Sequence[str]) -> TrialRecord:
         worker=attributes["worker"][0] if "worker" in attributes else None,
         started=trial.datetime_start,
         completed=trial.datetime_complete,
+        gene_names=gene_names,
     )
 
 

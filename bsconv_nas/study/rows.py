@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, StudyError
 from bsconv_nas.networks.latency_table import LATENCY
+from bsconv_nas.study.objective import stored_objective
 from bsconv_nas.study.records import TrialState
 
 _STATES = {
@@ -58,11 +59,12 @@ class Row(NamedTuple):
     `allowed` says whether all limits hold. `epoch` of `epochs` and `latest` (the accuracy after it) are those of a
     running or stopped trial. `over` and `known` count proposals that were not trained in its place. `worker` is the
     process that its last epoch came from, at the time `heard`; `latency` the limit's milliseconds, if it has one.
+    `objective` is the cost that the search makes low (see `Study.objective`); a space of one's own may have no `macs`.
     """
 
     number: int
     state: str
-    macs: float
+    macs: float | None
     params: float | None
     top1: float | None
     allowed: bool
@@ -77,6 +79,7 @@ class Row(NamedTuple):
     worker: str | None
     heard: float | None
     latency: float | None
+    objective: float
 
 
 class StudyTable:
@@ -119,6 +122,11 @@ class StudyTable:
     def since(self, revision: int) -> list[Row]:
         """Rows that changed after a revision; all for 0."""
         return [row for number, row in self.rows.items() if self._changed_at[number] > revision]
+
+    @property
+    def objective(self) -> str:
+        """Name of the cost that the search makes low."""
+        return stored_objective(self.attributes)
 
     @contextmanager
     def connection(self) -> Generator[sa.Connection]:
@@ -206,7 +214,7 @@ class StudyTable:
         self._low = min(running, default=trials[-1].trial_id + 1)
         limits = Limits(self.attributes.get("limits", {}))
         return [
-            _row(trial, values.get(trial.trial_id), attributes[trial.trial_id], limits)
+            _row(trial, values.get(trial.trial_id), attributes[trial.trial_id], limits, self.objective)
             for trial in trials
             if {"identity", "cost"} <= attributes.get(trial.trial_id, {}).keys()
         ]
@@ -241,7 +249,7 @@ class StudyTable:
                 self._changed_at[row.number] = self.revision
 
 
-def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: Limits) -> Row:
+def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: Limits, objective: str) -> Row:
     cost, avoided = attributes["cost"], attributes.get("avoided") or {}
     state = _STATES[trial.state]
     curve: list[list[Any]] = attributes.get("curve") or [[0, 0, None]]
@@ -250,7 +258,7 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
     return Row(
         number=trial.number,
         state=str(state),
-        macs=cost["macs"],
+        macs=cost.get("macs"),
         params=cost.get("params"),
         top1=top1 if state is TrialState.COMPLETE else None,
         allowed=all(cost.get(name, 0) <= bound for name, bound in limits.bounds.items()),
@@ -265,6 +273,7 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
         worker=worker and intern(worker),
         heard=heard,
         latency=cost.get(LATENCY),
+        objective=cost[objective],
     )
 
 

@@ -21,7 +21,8 @@ from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.backup import Backups, backups_of
 from bsconv_nas.study.driver_storage import DriverStorage
 from bsconv_nas.study.fronts import Front, front_of
-from bsconv_nas.study.opening import OBJECTIVE, check_made_here, open_optuna_study
+from bsconv_nas.study.objective import DEFAULT_OBJECTIVE, stored_objective
+from bsconv_nas.study.opening import check_made_here, open_optuna_study
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of, trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
 from bsconv_nas.study.trial_files import TrialFiles
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """Trials of one search: accuracy up, MACs down, within limits.
+    """Trials of one search: accuracy up, one cost down, within limits.
 
-    Read with `records`, `front`, `best` and `to_dataframe`. `folder` holds checkpoints and weights; None keeps none.
+    Read with `records`, `front`, `best` and `to_dataframe`. `objective` names the cost, usually `macs`. `folder` holds
+    checkpoints and weights; None keeps none.
     The underlying Optuna study is `optuna_study`; Optuna's own tools open it too.
     """
 
@@ -48,7 +50,8 @@ class Study:
             self._gene_names = [str(name) for name in attributes["genes"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StudyError(f"the settings of study {optuna_study.study_name!r} are damaged: {error!r}") from error
-        self._costs = (OBJECTIVE, *self.limits.bounds)
+        self.objective = stored_objective(attributes)
+        self._costs = (self.objective, *self.limits.bounds)
         self._finished: dict[int, TrialRecord] = {}
         self._backups: Backups | None = None
         self._genes: dict[str, BaseDistribution] | None = None
@@ -65,20 +68,22 @@ class Study:
         seed: int,
         fixed: Mapping[str, str],
         folder: Path | None = None,
+        objective: str = DEFAULT_OBJECTIVE,
     ) -> "Study":
         """Open a study to search in, creating it when there is none.
 
         `fixed` names what the study stands on besides the space and the limits, for example
-        `{"data": fingerprint}`; it must be the same each time.
+        `{"data": fingerprint}`; it must be the same each time. `objective` names the cost to make low.
 
         Raises:
-            StudyError: the study exists with another space, data, limits or seed.
+            StudyError: the study exists with another space, data, limits, seed or objective.
         """
         facts: dict[str, Any] = {
             "space": space.fingerprint,
             "limits": dict(limits.bounds),
             "seed": seed,
             "genes": [gene.name for gene in space.genes],
+            "objective": objective,
             **fixed,
         }
         stored = open_optuna_study(storage, name, facts)
@@ -124,8 +129,8 @@ class Study:
         return sorted(finished, key=lambda record: (record.completed is None, record.completed, record.number))
 
     def front(self) -> list[TrialRecord]:
-        """Complete trials within the limits that no other dominates, by rising MACs."""
-        return front_of(self.records, self.limits)
+        """Complete trials within the limits that no other dominates, by rising cost (`objective`)."""
+        return front_of(self.records, self.limits, self.objective)
 
     def best(self) -> TrialRecord | None:
         """The most accurate complete trial within the limits; None while there is none."""
@@ -228,7 +233,7 @@ class Study:
     def complete(self, record: TrialRecord, top1: float) -> TrialRecord:
         """Store the accuracy of a trial whose evaluation ended; weights beside the front are deleted."""
         front = self._front  # of before
-        self._end(record.number, OptunaState.COMPLETE, [top1, record.cost[OBJECTIVE]])
+        self._end(record.number, OptunaState.COMPLETE, [top1, record.cost[self.objective]])
         ended = self._record(record.number)
         self._files.remove(ended.number, [gone.number for gone in front.add(ended)])
         return ended
@@ -275,7 +280,7 @@ class Study:
 
     @cached_property
     def _front(self) -> Front:
-        return Front(self.limits, self.records)
+        return Front(self.limits, self.records, self.objective)
 
     @cached_property
     def _driving(self) -> DriverStorage:
