@@ -1,8 +1,11 @@
 """The front of a study as an interactive Plotly figure, for notebooks and scripts."""
 
 import math
+import sys
+import warnings
 from collections.abc import Sequence
 from html import escape
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from bsconv_nas.base.units import cost_name, format_cost
@@ -19,9 +22,11 @@ def plot_front(study: Study) -> "go.Figure":
     """Accuracy versus the cost that the search makes low: the front, the other complete networks, and the budget.
 
     The front is a step line, and the cost usually MACs (see `Study.objective`). Works for a space of one's own too.
+    In a notebook, Plotly needs nbformat to show the figure: `pip install 'bsconv-nas[notebook]'`.
     """
     import plotly.graph_objects as go
 
+    _warn_without_nbformat()
     front = study.front()
     members = {record.number for record in front}
     others = [r for r in study.records if r.state is TrialState.COMPLETE and r.number not in members]
@@ -56,6 +61,15 @@ def _points(study: Study, records: Sequence[TrialRecord], name: str, **style: An
         hovertemplate="%{text}<br>%{x:.4s} " + _text(cost_name(study.objective)) + "<br>%{y:.2f} %<extra></extra>",
         **style,
     )
+
+
+def _warn_without_nbformat() -> None:
+    """Say in a notebook what Plotly is going to miss: its own error does not tell how to get it."""
+    if "ipykernel" in sys.modules and find_spec("nbformat") is None:
+        warnings.warn(
+            "Plotly needs nbformat to show this figure in a notebook; run `pip install 'bsconv-nas[notebook]'`",
+            stacklevel=3,
+        )
 
 
 def _text(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from bsconv_nas.base.units import named_cost
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.networks.arch import ArchSpec
@@ -34,7 +35,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TrialRecord:
     """One trial.
 
@@ -58,7 +59,15 @@ class TrialRecord:
     worker: str | None = None
     started: datetime | None = None
     completed: datetime | None = None
-    gene_names: Sequence[str] = field(default=(), repr=False, compare=False)
+    gene_names: Sequence[str] = field(default=(), compare=False)
+
+    def __repr__(self) -> str:
+        """One line, without the curve and the architecture, which take pages."""
+        top1 = "" if self.top1 is None else f", top1 {self.top1:.4f}"
+        costs = ", ".join(named_cost(name, value) for name, value in self.cost.items())
+        genes = ", ".join(f"{name}={choice!r}" for name, choice in zip(self.gene_names, self.genotype, strict=False))
+        network = self.identity if self.arch is not None or not genes else genes
+        return f"TrialRecord {self.number}: {self.state}{top1}, {costs}; {network}"
 
     @property
     def genes(self) -> dict[str, Choice]:

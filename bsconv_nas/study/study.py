@@ -14,7 +14,7 @@ from optuna.trial import Trial
 from optuna.trial import TrialState as OptunaState
 
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.errors import StudyError
+from bsconv_nas.errors import BsconvNasError, StudyError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.spaces.networks import ArchSpace
@@ -25,6 +25,7 @@ from bsconv_nas.study.objective import DEFAULT_OBJECTIVE, stored_objective
 from bsconv_nas.study.opening import check_made_here, open_optuna_study
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of, trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
+from bsconv_nas.study.summary import study_html, study_line
 from bsconv_nas.study.trial_files import TrialFiles
 
 if TYPE_CHECKING:
@@ -108,6 +109,18 @@ class Study:
         return self.optuna_study.study_name
 
     # Reading
+
+    def __repr__(self) -> str:
+        """One line: the name, trials by state, limits and the best network; the reason where trials cannot be read."""
+        try:
+            with database_errors():
+                return study_line(self.name, self.all_records, self.limits, self.objective)
+        except BsconvNasError as error:
+            return f"Study {self.name!r}: {error}"
+
+    def _repr_html_(self) -> str:
+        """The front as a table, which notebooks show."""
+        return study_html(self.name, self.all_records, self.limits, self.objective)
 
     @property
     def all_records(self) -> list[TrialRecord]:
