@@ -34,13 +34,13 @@ def open_optuna_study(storage: BaseStorage, name: str, facts: Mapping[str, Any])
         _refuse_changes(name, expected, {**older, **study.user_attrs})
     else:
         study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS)
-    # A driver that died in the middle of creating a study leaves some of this unset.
+    # A driver that died in the middle of creating a study may have left part of this unset.
     with experimental_allowed():
         if study.metric_names is None:
             study.set_metric_names(["val_top1", stored_objective(expected)])
-    found = study.user_attrs
+    stored = study.user_attrs
     for key, value in expected.items():
-        if key not in found:
+        if key not in stored:
             study.set_user_attr(key, value)
     return study
 
@@ -69,10 +69,10 @@ def _refuse_foreign(study: optuna.Study) -> None:
         )
 
 
-def _refuse_changes(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def _refuse_changes(name: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     for key, value in expected.items():
-        if key in found and found[key] != value and key != "genes":
-            before, now = _difference(found[key], value)
+        if key in stored and stored[key] != value and key != "genes":
+            before, now = _difference(stored[key], value)
             raise StudyError(
                 f"study {name!r} was made with other {key} ({before}; now {now}); "
                 f"give the same {key} again, or another name by --study"

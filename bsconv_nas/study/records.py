@@ -80,7 +80,7 @@ class TrialRecord:
         return sum(result.metrics.get("seconds", 0.0) for result in self.curve)
 
     def arch_spec(self) -> ArchSpec | None:
-        """The network; None in a user's own space."""
+        """The network; None in a space of one's own."""
         return ArchSpec.from_dict(self.arch) if self.arch is not None else None
 
 

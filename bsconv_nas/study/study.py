@@ -1,4 +1,4 @@
-"""A study: trials in an Optuna storage, which alone is the truth, and the files beside it."""
+"""A study: its trials in an Optuna storage, which is the only record of them, and the files beside it."""
 
 import time
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from bsconv_nas.study.objective import DEFAULT_OBJECTIVE, stored_objective
 from bsconv_nas.study.opening import check_made_here, open_optuna_study
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of, trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
-from bsconv_nas.study.summary import study_html, study_line
+from bsconv_nas.study.summary import record_columns, study_html, study_line
 from bsconv_nas.study.trial_files import TrialFiles
 
 if TYPE_CHECKING:
@@ -154,21 +154,7 @@ class Study:
         """One row per finished trial, in order of completion: number, state, top1, worker, costs, genes."""
         import pandas as pd
 
-        rows = [
-            {
-                "trial": record.number,
-                "state": str(record.state),
-                "identity": record.identity,
-                "top1": record.top1,
-                "seconds": record.seconds,
-                "worker": record.worker,
-                "reason": record.reason,
-                **record.cost,
-                **dict(zip(self._gene_names, record.genotype, strict=True)),
-            }
-            for record in self.records
-        ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(list(map(record_columns, self.records)))
 
     def unfinished(self) -> list[int]:
         """Numbers of trials that run, or that a driver left running."""
@@ -202,7 +188,7 @@ class Study:
         costs = space.cost(genotype)
         for name, bound in self.limits.bounds.items():
             trial.set_constraint(name, costs[name] - bound)
-        # Where optuna-dashboard looks for them. Proposals are within the limits, so no sampler weighs them twice.
+        # Where optuna-dashboard looks for constraints. Samplers are not misled: all proposals are within the limits.
         excess = [costs[name] - bound for name, bound in self.limits.bounds.items()]
         self._driving.set_trial_system_attr(trial._trial_id, "constraints", excess)  # pyright: ignore[reportPrivateUsage]
         if isinstance(space, ArchSpace):
@@ -245,7 +231,7 @@ class Study:
     @database_errors()
     def complete(self, record: TrialRecord, top1: float) -> TrialRecord:
         """Store the accuracy of a trial whose evaluation ended; weights beside the front are deleted."""
-        front = self._front  # of before
+        front = self._front  # as it was before this trial
         self._end(record.number, OptunaState.COMPLETE, [top1, record.cost[self.objective]])
         ended = self._record(record.number)
         self._files.remove(ended.number, [gone.number for gone in front.add(ended)])
@@ -279,8 +265,8 @@ class Study:
         return self._record(number)
 
     def _end(self, number: int, state: OptunaState, values: list[float] | None = None) -> None:
-        # Not by Optuna's `tell`: it hands a deep copy of the trial back, which takes longer than storing it. What else
-        # it does, to tell the sampler, is nothing here: samplers read the study when they propose (`SpaceSampler`).
+        # Optuna's `tell` is not used: it returns a deep copy of the trial, which takes longer than storing it. It would
+        # also inform the sampler, but a `SpaceSampler` reads the study when it proposes.
         self._driving.set_trial_state_values(self._driving.trial_id(number), state, values)
 
     def _set(self, number: int, key: str, value: Any) -> None:

@@ -1,7 +1,8 @@
-"""What a study is, in one line and as a table for a notebook."""
+"""A study and its trials in one line, as a table for a notebook, and as columns of a data frame."""
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from bsconv_nas.base.html_table import html_table
 from bsconv_nas.base.limits import Limits
@@ -10,6 +11,21 @@ from bsconv_nas.study.fronts import front_of
 from bsconv_nas.study.records import TrialRecord
 
 _MOST_ROWS = 50
+
+
+def record_columns(record: TrialRecord) -> dict[str, Any]:
+    """A trial by column of `Study.to_dataframe`."""
+    return {
+        "trial": record.number,
+        "state": str(record.state),
+        "identity": record.identity,
+        "top1": record.top1,
+        "seconds": record.seconds,
+        "worker": record.worker,
+        "reason": record.reason,
+        **record.cost,
+        **record.genes,
+    }
 
 
 def study_line(name: str, records: Sequence[TrialRecord], limits: Limits, objective: str) -> str:
