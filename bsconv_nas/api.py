@@ -14,7 +14,7 @@ from bsconv_nas.engine.interrupt import interruptible
 from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.search import Executor, Search
 from bsconv_nas.engine.task import SearchTask
-from bsconv_nas.errors import SpaceError, UsageError
+from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.networks.latency_table import FILE
@@ -32,9 +32,10 @@ from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study
 from bsconv_nas.study.backup import check_storage
+from bsconv_nas.study.custom import check_folder, write_custom_file
 from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
-from bsconv_nas.study.opening import OBJECTIVE
+from bsconv_nas.study.objective import choose_objective
 from bsconv_nas.study.settings import SearchSettings
 from bsconv_nas.study.storage import open_storage, sqlite_url
 
@@ -56,11 +57,12 @@ def search(
     study: str | None = None,
     *,
     data: str | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
+    objective: str | None = None,
     options: SearchOptions = _DEFAULTS,
     **unknown: Never,
 ) -> Study:
-    """Search networks of high accuracy and few MACs within limits.
+    """Search networks of high accuracy and low cost (usually few MACs) within limits.
 
     With a space of your own, `evaluate` says how good a genotype is, and no torch is needed:
 
@@ -83,15 +85,19 @@ def search(
         study: name of the study in its storage; searching again under the same name continues. None: that of the space.
         data: for training, that is without `evaluate`: "digits", "cifar10", "cifar100", "dogs" or a folder of images.
             None: digits.
-        folder: of the study; keeps checkpoints and the weights of front members. None: nothing is kept.
+        folder: of the study; keeps its trials (unless `storage` says otherwise), checkpoints and the weights of front
+            members. In studies/NAME, the commands of `bsconv-nas` find it by its name. None: nothing is kept.
+        objective: the cost to make low, by name. None: `macs`, or in a space without it the only cost.
         options: what is rarely needed: epochs, early stopping, a time limit, a warm start and more.
 
     Raises:
-        UsageError: a value or keyword that is not allowed, or a study made with other settings.
+        UsageError: a value or keyword that is not allowed, a study made with other settings, or no cost
+            to make low.
         BudgetError: no network of the space is within the limits.
         StorageError: results cannot be written.
     """
     _refuse(unknown)
+    folder = Path(folder) if folder else None
     _check(trials, workers, options)
     check_sampler(sampler, options.top1_floor is not None, options.warm_start is not None)
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
@@ -103,7 +109,8 @@ def search(
         options = replace(options, executor=make_executor(workers))
     evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     name = _study_name(study, space)
-    return run_search(SearchTask(space, evaluator, bounds, sampler, trials, seed, name, storage, folder, options))
+    task = SearchTask(space, evaluator, bounds, sampler, trials, seed, name, storage, folder, options, objective)
+    return run_search(task)
 
 
 def run_search(task: SearchTask, on_open: Callable[[], None] | None = None) -> Study:
@@ -117,16 +124,18 @@ def run_search(task: SearchTask, on_open: Callable[[], None] | None = None) -> S
         StorageError: results cannot be written.
     """
     space, folder, options = task.space, task.folder, task.options
-    if OBJECTIVE not in space.cost(first_genotype(space)):
-        raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
+    objective = choose_objective(space.name, space.cost(first_genotype(space)), task.objective)
     with Lease(folder) if folder else nullcontext():
         earlier = earlier_results(options.warm_start, space, options.fixed) if options.warm_start else ()
-        sampler_options = SamplerOptions(options.references, options.top1_floor, earlier)
+        sampler_options = SamplerOptions(options.references, options.top1_floor, earlier, objective)
         proposer = make_sampler(task.sampler, space, task.limits, task.seed, sampler_options)
         database = open_storage(sqlite_url(folder / "study.db") if folder and task.storage is None else task.storage)
         check_storage(database)
+        if folder:
+            check_folder(folder, task.name)
         with storage_lease(database, task.name):
-            study = Study.open(database, task.name, space, task.limits, task.seed, options.fixed, folder)
+            study = Study.open(database, task.name, space, task.limits, task.seed, options.fixed, folder, objective)
+            write_custom_file(study, space, task.trials, sampler_name(task.sampler), task.storage, options.fixed)
             if folder and isinstance(space, ArchSpace) and space.latency:
                 space.latency.write(folder / FILE)
             study.set_sampler(sampler_name(task.sampler))

@@ -14,6 +14,7 @@ from bsconv_nas.errors import DataError, StudyError
 from bsconv_nas.networks.latency_table import LatencyTable
 from bsconv_nas.plan import Plan, load_data, with_latency
 from bsconv_nas.study import TrialRecord
+from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings
 from bsconv_nas.train.recipe import Recipe
@@ -34,7 +35,9 @@ def measure_latency(plan: Plan, folder: Path, show: bool) -> Plan:
 def earlier_records(folder: Path, directory: Path, storage: str | None) -> list[TrialRecord]:
     """Trials of earlier runs of the study in a folder; none where there is no study yet."""
     try:
-        return load_study(str(folder), directory, storage).records
+        study = load_study(str(folder), directory, storage)
+        check_networks(study)  # a study of a space of one's own is refused when it is opened to search
+        return study.records
     except StudyError:
         return []
 

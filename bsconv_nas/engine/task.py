@@ -25,6 +25,7 @@ class SearchTask:
         storage: URL of an Optuna storage; None: a SQLite file in `folder`, or memory without one.
         folder: of the study; None: nothing is kept.
         options: the rest.
+        objective: the cost to make low, by name; None: `macs`, or in a space without it the only cost.
     """
 
     space: GeneSpace
@@ -37,3 +38,4 @@ class SearchTask:
     storage: str | None
     folder: Path | None
     options: SearchOptions
+    objective: str | None = None

@@ -19,10 +19,11 @@ from bsconv_nas.engine.early_stopping import (
     rules_help,
     rules_that_take,
 )
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.search import Search, Verdict
 from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import Curve, EpochResult
-from bsconv_nas.plan import check_settings
+from bsconv_nas.plan import make_plan
 from bsconv_nas.samplers import SAMPLERS, make_sampler
 from bsconv_nas.study import TrialState
 from bsconv_nas.study.settings import SearchSettings, read_study_file
@@ -100,11 +101,11 @@ def test_an_option_sets_the_field_of_a_rule_or_is_refused_in_one_line(rule: str,
         changed = find_early_stopping(rule, {option: VALUES[option]})
         assert changed != EARLY_STOPPING[rule]
         assert getattr(changed, OPTIONS[option]) == VALUES[option]
-        check_settings(settings)
+        make_plan(settings)
         assert rule in rules_that_take(option)
     else:
         with pytest.raises(UsageError, match=f"early stopping '{rule}' has no .*; leave it out, or ask for") as caught:
-            check_settings(settings)
+            make_plan(settings, lambda settings: pytest.fail("images are read"))
         assert "\n" not in str(caught.value)
 
 
@@ -133,7 +134,7 @@ def test_a_rule_that_is_no_dataclass_takes_no_options(monkeypatch: pytest.Monkey
 
 def test_unknown_rules_are_refused_before_images_are_read() -> None:
     with pytest.raises(UsageError, match="unknown early stopping 'mode-up'; did you mean 'made-up'"):
-        check_settings(SearchSettings(early_stopping="mode-up"))
+        make_plan(SearchSettings(early_stopping="mode-up"), lambda settings: pytest.fail("images are read"))
 
 
 def _help_of(option: object) -> str:
@@ -164,7 +165,12 @@ def test_a_made_up_rule_goes_the_whole_way(
     rule: str | StopsBelow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space = table_space()
-    arguments = {"limits": {"macs": 4000.0}, "sampler": "random", "trials": 20, "early_stopping": rule}
+    arguments = {
+        "limits": {"macs": 4000.0},
+        "sampler": "random",
+        "trials": 20,
+        "options": SearchOptions(early_stopping=rule),
+    }
     study = search(space, Epochs(4), folder=tmp_path / "s", **arguments)  # type: ignore[arg-type]
     again = search(space, Epochs(4), **arguments)  # type: ignore[arg-type]
     assert outcome(study) == outcome(again)
