@@ -8,7 +8,7 @@ from bsconv_nas.base.limits import Limits, parse_bound
 from bsconv_nas.engine.early_stopping import StoppingRule, find_early_stopping
 from bsconv_nas.engine.interrupt import interruptible
 from bsconv_nas.engine.search import Executor, Observer, Search
-from bsconv_nas.errors import SpaceError, UsageError
+from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import Evaluator, FunctionEvaluator
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.networks.latency_table import FILE
@@ -19,9 +19,10 @@ from bsconv_nas.spaces.genes import GeneSpace, Genotype
 from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study import Study
 from bsconv_nas.study.backup import check_storage
+from bsconv_nas.study.custom import check_folder, write_custom_file
 from bsconv_nas.study.database_lease import storage_lease
 from bsconv_nas.study.lease import Lease
-from bsconv_nas.study.opening import OBJECTIVE
+from bsconv_nas.study.objective import choose_objective
 from bsconv_nas.study.storage import open_storage, sqlite_url
 
 
@@ -39,7 +40,7 @@ def search(
     data: str | None = None,
     image_size: int | None = None,
     epochs: int | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     seconds: float | None = None,
     executor: Executor | None = None,
     fixed: Mapping[str, str] | None = None,
@@ -50,8 +51,9 @@ def search(
     references: bool = True,
     top1_floor: float | None = None,
     warm_start: Study | None = None,
+    objective: str | None = None,
 ) -> Study:
-    """Search networks of high accuracy and few MACs within limits.
+    """Search networks of high accuracy and low cost (usually few MACs) within limits.
 
     With a space of your own, `evaluate` says how good a genotype is, and no torch is needed:
 
@@ -73,7 +75,8 @@ def search(
         study_name: name in the storage; running again under the same name continues.
         data, image_size, epochs: for training, that is without `evaluate`: "digits", "cifar10", "cifar100", "dogs"
             or a folder of images; pixels; epochs of a brief training. None: as the data suggests.
-        folder: of the study; keeps checkpoints and the weights of front members. None: nothing is kept.
+        folder: of the study; keeps its trials (unless `storage` says otherwise), checkpoints and the weights of front
+            members. In studies/NAME, the commands of `bsconv-nas` find it by its name. None: nothing is kept.
         seconds: time limit of this run; running trials stay resumable.
         executor: runs the jobs; None: one of `workers`, each with one core.
         fixed: facts that may not change between runs of a study, by name.
@@ -87,32 +90,36 @@ def search(
         top1_floor: accuracy below which known-cost counts nothing; None: derived from the front.
         warm_start: an earlier study on the same data and space, for known-cost to learn from. Its best networks within
             the limits are trained first.
+        objective: the cost to make low, by name. None: `macs`, or in a space without it the only cost.
 
     Raises:
-        UsageError: a value that is not allowed, or a study made with other settings.
+        UsageError: a value that is not allowed, a study made with other settings, or no cost to make low.
         BudgetError: no network of the space is within the limits.
         StorageError: results cannot be written.
     """
     _check(trials, workers, epoch_timeout, executor)
     rule = find_early_stopping(early_stopping) if isinstance(early_stopping, str) else early_stopping
+    folder = Path(folder) if folder else None
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
     if evaluate is None or not isinstance(space, GeneSpace):
         from bsconv_nas.plan import image_task
 
         space, evaluate, facts = image_task(space, evaluate, data, image_size, epochs, bounds, folder)
         fixed = {**facts, **(fixed or {})}
-    if OBJECTIVE not in space.cost(first_genotype(space)):
-        raise SpaceError(f"the costs of space {space.name!r} lack {OBJECTIVE!r}, which is to become low; add it")
+    objective = choose_objective(space.name, space.cost(first_genotype(space)), objective)
     evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     with Lease(folder) if folder else nullcontext():
         earlier = earlier_results(warm_start, space, fixed or {}) if warm_start else ()
-        options = SamplerOptions(references, top1_floor, earlier)
+        options = SamplerOptions(references, top1_floor, earlier, objective)
         proposer = make_sampler(sampler, space, bounds, seed, options)
         database = open_storage(sqlite_url(folder / "study.db") if folder and storage is None else storage)
         name = study_name or space.name
         check_storage(database)
+        if folder:
+            check_folder(folder, name)
         with storage_lease(database, name):
-            study = Study.open(database, name, space, bounds, seed, fixed or {}, folder)
+            study = Study.open(database, name, space, bounds, seed, fixed or {}, folder, objective)
+            write_custom_file(study, space, trials, sampler, storage, fixed or {})
             if folder and isinstance(space, ArchSpace) and space.latency:
                 space.latency.write(folder / FILE)
             if on_open:

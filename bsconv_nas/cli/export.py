@@ -9,6 +9,7 @@ from bsconv_nas.base.units import format_amount, parse_amount
 from bsconv_nas.cli.console import DirOption, StorageOption, err, out
 from bsconv_nas.cli.targets import chosen_trial, is_reference
 from bsconv_nas.errors import StudyError, UsageError
+from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
 
 _RUNS = Path("runs")
@@ -80,6 +81,7 @@ def _source(what: str | None, trial: int | None, flops: str | None, directory: P
     if what is not None and not (directory / what).exists() and is_reference(what):
         return training_source(_training_of(what.lower()))
     study = load_study(what, directory, storage)
+    check_networks(study)
     if flops is None:
         return trial_source(study, chosen_trial(study, trial))
     budget = parse_amount(flops, "--flops")

@@ -11,6 +11,7 @@ from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyAr
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.errors import StudyError, UsageError
 from bsconv_nas.study.arms import random_arm
+from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
 
 
@@ -61,6 +62,7 @@ def finalize(
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; allowed: at least 1")
     found = load_study(study, directory, storage)
+    check_networks(found)
     folder = found.folder
     assert folder is not None, "studies on disk have a folder"
     budgets = [float(parse_amount(part, "--at")) for part in at.split(",")] if at else default_budgets(found)

@@ -20,7 +20,7 @@ def front(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the networks that no other beats in both accuracy and MACs."""
+    """Show the networks that no other beats in both accuracy and MACs (or the study's own cost)."""
     found = load_study(study, directory, storage)
     if plot is not None:
         _write_plot(find_folder(study, directory), storage, plot)
@@ -29,7 +29,7 @@ def front(
         return
     records = found.front()
     if records:
-        out.print(front_table(records, best=records[-1].number))
+        out.print(front_table(records, records[-1].number, found.objective))
     out.print(f"{len(records)} of {len(found.records)} trials; study {found.folder}", highlight=False)
     if plot is not None:
         out.print(f"Plot: {plot}", highlight=False)
@@ -46,4 +46,5 @@ def _write_plot(folder: Path, storage: str | None, plot: Path) -> None:
         write_atomic(plot, report_page(source))
         return
     source.refresh()
-    draw_front(front_data(source.name, source.facts["limits"], source.table.rows.values()), plot)
+    data = front_data(source.name, source.facts["limits"], source.table.rows.values(), source.table.objective)
+    draw_front(data, plot)

@@ -13,6 +13,7 @@ from bsconv_nas.base.units import counted, format_amount
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, err, out, print_json
 from bsconv_nas.cli.tables import percent
 from bsconv_nas.errors import StudyError
+from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
 
 
@@ -70,12 +71,12 @@ def _exported(folder: Path, setting: Any, runner: Any) -> tuple[list[dict[str, A
 def _front(study: Any, setting: Any, runner: Any) -> tuple[list[dict[str, Any]], list[Any]]:
     from bsconv_nas.nn.build import build
 
+    check_networks(study)
     rows: list[dict[str, Any]] = []
     runners: list[Any] = []
     for record in study.front():
         arch = record.arch_spec()
-        if arch is None:
-            raise StudyError(f"study {study.name!r} searches a space of its own; it has no networks")
+        assert arch is not None, "studies without networks are refused"
         costs = {"macs": int(record.cost["macs"]), "params": int(record.cost["params"])}
         rows.append({"network": f"trial {record.number}", "trial": record.number, **costs, "val_top1": record.top1})
         runners.append(runner(build(arch, seed=0), (arch.in_channels, *arch.image_size), setting))

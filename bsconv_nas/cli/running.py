@@ -20,6 +20,7 @@ from bsconv_nas.errors import DataError, StudyError
 from bsconv_nas.networks.latency_table import LatencyTable
 from bsconv_nas.plan import Plan, check_settings, load_data, make_plan, studies_folder, with_latency
 from bsconv_nas.study import Study, TrialRecord
+from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import load_study
 from bsconv_nas.study.settings import SearchSettings, StudyFile, provenance
 from bsconv_nas.study.storage import has_password
@@ -154,7 +155,9 @@ def _measured(plan: Plan, folder: Path, show: bool) -> Plan:
 
 def _earlier_records(folder: Path, directory: Path, storage: str | None) -> list[TrialRecord]:
     try:
-        return load_study(str(folder), directory, storage).records
+        study = load_study(str(folder), directory, storage)
+        check_networks(study)  # a study of a space of one's own is refused when it is opened to search
+        return study.records
     except StudyError:
         return []
 

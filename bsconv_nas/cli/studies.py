@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from bsconv_nas.base.packaged import packaged_folder
-from bsconv_nas.base.units import format_amount
+from bsconv_nas.base.units import cost_name, named_cost
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, out, print_json
 from bsconv_nas.cli.tables import percent, record_row
 from bsconv_nas.errors import BsconvNasError
@@ -39,13 +40,13 @@ def list_studies(directory: DirOption = DEFAULT_DIR, as_json: JsonOption = False
         out.print(f"No study in {directory}/; start one with `bsconv-nas search`.", highlight=False)
         return
     table = Table(box=box.SIMPLE_HEAD)
-    for header in ("study", "state", "trials", "best val top-1", "at MACs", "last change"):
+    for header in ("study", "state", "trials", "best val top-1", "at cost", "last change"):
         table.add_column(header, no_wrap=True)
     for row in rows:
         best = row["best"] or {}
-        macs = format_amount(best["macs"]) if best else "-"
+        cost = escape(named_cost(row["objective"], best[row["objective"]])) if best else "-"
         trials = f"{row['finished']}/{row['trials']}"
-        table.add_row(row["study"], row["state"], trials, percent(best.get("val_top1")), macs, row["last_change"])
+        table.add_row(row["study"], row["state"], trials, percent(best.get("val_top1")), cost, row["last_change"])
     out.print(table)
 
 
@@ -76,12 +77,12 @@ def status(
         print_json(row)
         return
     for key, value in row.items():
-        shown = (
-            f"{value['val_top1']:.4f} at {value['macs']} MACs (trial {value['trial']})"
-            if key == "best" and value
-            else value
-        )
+        shown = _best_text(value, row["objective"]) if key == "best" and value else value
         out.print(f"{key:>12}  {shown}", highlight=False, markup=False)
+
+
+def _best_text(best: dict[str, Any], objective: str) -> str:
+    return f"{best['val_top1']:.4f} at {best[objective]} {cost_name(objective)} (trial {best['trial']})"
 
 
 def _row(folder: Path, directory: Path, storage: str | None = None) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def _row(folder: Path, directory: Path, storage: str | None = None) -> dict[str,
         "trials": asked,
         "finished": len(records),
         **counts,
+        "objective": study.objective,
         "limits": dict(study.limits.bounds),
         "best": record_row(best) if best else None,
     }

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from bsconv_nas.base.units import MACS_LABEL, format_amount
+from bsconv_nas.base.units import MACS_LABEL, cost_name, format_amount, format_cost
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.networks.cost import Cost
 from bsconv_nas.networks.latency_table import LATENCY
@@ -17,7 +18,7 @@ _BAR = 8
 
 
 def front_rows(study: Study) -> list[dict[str, Any]]:
-    """The front as plain data, by rising MACs."""
+    """The front as plain data, by rising cost (`Study.objective`)."""
     return [record_row(record) for record in study.front()]
 
 
@@ -30,37 +31,49 @@ def record_row(record: TrialRecord) -> dict[str, Any]:
         **costs,
         "val_top1": record.top1,
         "seconds": round(record.seconds, 3),
-        "layers": summary(record.arch_spec()),
+        **({"genes": record.genes} if record.arch is None else {"layers": summary(record.arch_spec())}),
     }
 
 
-def front_table(records: Sequence[TrialRecord], best: int | None = None) -> Table:
-    """Table of front members; the `best` trial is marked."""
-    key = f"{layers_key()}\n" if any(record.arch is not None for record in records) else ""
-    table = Table(box=box.SIMPLE_HEAD, caption=f"{key}{MACS_LABEL}", caption_justify="left")
-    timed = ("latency",) if any(LATENCY in record.cost for record in records) else ()
-    for header in ("trial", "network", "MACs", "params", *timed, "val top-1"):
-        table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
+def front_table(records: Sequence[TrialRecord], best: int | None = None, objective: str = "macs") -> Table:
+    """Table of front members, the cost `objective` first; the `best` trial is marked.
+
+    The last column has the layers of a network or, in a space of one's own, the genes.
+    """
+    costs = _shown_costs(records, objective)
+    key = [layers_key()] if any(record.arch is not None for record in records) else []
+    caption = "\n".join([*key, *([MACS_LABEL] if "macs" in costs else [])])
+    table = Table(box=box.SIMPLE_HEAD, caption=caption or None, caption_justify="left")
+    for header in ("trial", "network", *map(cost_name, costs), "val top-1"):
+        table.add_column(escape(header), justify="left" if header == "network" else "right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("layers", overflow="fold")
+    table.add_column("genes" if any(record.arch is None for record in records) else "layers", overflow="fold")
     for record in records:
         style = "bold green" if record.number == best else None
-        table.add_row(*_front_cells(record, records, bool(timed)), style=style)
+        table.add_row(*map(escape, _front_cells(record, records, costs)), style=style)
     return table
 
 
-def _front_cells(record: TrialRecord, records: Sequence[TrialRecord], timed: bool) -> list[str]:
-    params, latency = record.cost.get("params"), record.cost.get(LATENCY)
+def _shown_costs(records: Sequence[TrialRecord], objective: str) -> list[str]:
+    """Names of the costs that are columns: the usual ones of networks, or all of a space of one's own."""
+    usual = ("macs", "params", LATENCY) if all(record.arch for record in records) else tuple(records[0].cost)
+    return [name for name in dict.fromkeys((objective, *usual)) if any(name in record.cost for record in records)]
+
+
+def _front_cells(record: TrialRecord, records: Sequence[TrialRecord], costs: Sequence[str]) -> list[str]:
     return [
         str(record.number),
         record.identity,
-        format_amount(record.cost["macs"]),
-        format_amount(params) if params is not None else "",
-        *([f"{latency:.2f} ms" if latency is not None else ""] if timed else []),
+        *(format_cost(name, record.cost[name]) if name in record.cost else "" for name in costs),
         percent(record.top1),
         _bar(record.top1 or 0.0, [other.top1 or 0.0 for other in records]),
-        summary(record.arch_spec()),
+        gene_text(record) if record.arch is None else summary(record.arch_spec()),
     ]
+
+
+def gene_text(record: TrialRecord) -> str:
+    """The choice of each gene: `width=8 depth=2`."""
+    return " ".join(f"{name}={choice}" for name, choice in record.genes.items())
 
 
 def percent(top1: float | None) -> str:

@@ -9,6 +9,7 @@ from bsconv_nas.base.toml_files import load_toml
 from bsconv_nas.errors import ArchError, StudyError, UsageError
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.study import Study, TrialRecord
+from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def find_target(
     if number and not number.isdigit():
         raise UsageError(f"{text!r} is not STUDY:TRIAL; write for example {name}:12")
     study = load_study(name or None, directory, storage)
+    check_networks(study)
     record = chosen_trial(study, int(number) if number else trial)
     arch = record.arch_spec()
-    if arch is None:
-        raise StudyError(f"study {study.name!r} searches a space of its own; it has no networks")
+    assert arch is not None, "studies without networks are refused"
     return Target(f"{study.name}-{record.number}", arch)
 
 

@@ -43,7 +43,7 @@ class StudySource:
         self.name = self.file.name or folder.name
         self.storage = storage or self.file.storage
         if self.storage is None and not (folder / "study.db").is_file():
-            raise StudyError(f"study {folder} has no trials yet; run `bsconv-nas search --config {folder}`")
+            raise StudyError(f"study {folder} has no trials yet; run `{self.file.how_to_run(folder)}`")
         self.table = StudyTable(self.storage or sqlite_url(folder / "study.db"), self.name)
         self.version = f"{os.getpid()}.{time.time_ns()}"
         self._lock = threading.Lock()
@@ -99,7 +99,9 @@ class StudySource:
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on with the search."""
+        """The command that goes on with the search; in a study of a space of one's own, the call in Python."""
+        if self.file.is_custom:
+            return self.file.how_to_run(self.folder)
         words = ["bsconv-nas", "search", "--config", str(self.folder), "--study", self.folder.name]
         words += ["--dir", str(self.folder.parent)]
         if self.storage is not None:
@@ -117,6 +119,8 @@ class StudySource:
             "folder": str(self.folder),
             "title": self.file.title,
             "limits": self.table.attributes.get("limits", {}),
+            "objective": self.table.objective,
+            "genes": resolved.get("genes"),
             "seed": self.table.attributes.get("seed"),
             "data": Path(str(resolved.get("data", settings.data or ""))).name,
             "data_path": settings.data,

@@ -12,7 +12,6 @@ from bsconv_nas.evaluation import EpochResult, Evaluator, Job
 from bsconv_nas.samplers import SpaceSampler
 from bsconv_nas.spaces.genes import ENUMERABLE, GeneSpace
 from bsconv_nas.study import Study, TrialRecord
-from bsconv_nas.study.opening import OBJECTIVE
 
 
 class Verdict(Enum):
@@ -141,7 +140,7 @@ class Search:
         self._curves[record.number] = list(record.curve)
         if self.observer:
             self.observer.started(record, resumed)
-        return self.study.job(record, self._deadlines.limit(record.cost[OBJECTIVE]))
+        return self.study.job(record, self._deadlines.limit(self._cost(record)))
 
     def report(self, number: int, result: EpochResult) -> Verdict:
         """Take the result of an epoch; the verdict on a final result is CONTINUE, and `finish` follows.
@@ -179,12 +178,16 @@ class Search:
         curve = self._curves[number]
         if self.early_stopping is None or result.epoch != len(curve):
             return False
-        others = ((r.cost[OBJECTIVE], r.curve) for r in self.study.all_records if r.number != number)
-        return not self.early_stopping.continues(self._running[number].cost[OBJECTIVE], curve, others)
+        others = ((self._cost(r), r.curve) for r in self.study.all_records if r.number != number)
+        return not self.early_stopping.continues(self._cost(self._running[number]), curve, others)
+
+    def _cost(self, record: TrialRecord) -> float:
+        """The cost that the search makes low; epochs are taken to last in proportion to it."""
+        return record.cost[self.study.objective]
 
     def _learn_pace(self, record: TrialRecord, results: Iterable[EpochResult]) -> None:
         for result in results:
-            self._deadlines.saw(record.cost[OBJECTIVE], result.metrics.get("seconds", 0.0))
+            self._deadlines.saw(self._cost(record), result.metrics.get("seconds", 0.0))
 
     def _take_up(self) -> TrialRecord | None:
         """The next trial that an earlier run left running."""

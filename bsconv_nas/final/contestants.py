@@ -116,7 +116,7 @@ def _classes(contestants: Iterable[Contestant]) -> int:
 
 def _best_of_arm(arm: Study, trials: int, budget: float) -> Iterator[Contestant]:
     """The best of the arm's first `trials` trials, so that it cost no more trainings than the study."""
-    members = [r for r in front_of(arm.records[:trials], arm.limits) if r.cost["macs"] <= budget]
+    members = [r for r in front_of(arm.records[:trials], arm.limits, arm.objective) if r.cost["macs"] <= budget]
     if members:
         yield _of_trial("random", f"{arm.name}-trial-{members[-1].number}", members[-1], budget)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from bsconv_nas.base.units import MACS_LABEL
+from bsconv_nas.base.units import MACS_LABEL, cost_name
 from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.networks.layer_types import LAYER_TYPES, Conv
 
@@ -69,6 +69,11 @@ METRICS: dict[str, Metric] = {
     "params": Metric("parameters", lambda cost: cost.params),
     "peak_activation": Metric("peak activation memory (bytes at float32, batch 1)", lambda cost: cost.peak_activation),
 }
+
+
+def cost_label(name: str) -> str:
+    """What an axis of that cost is called; a cost of a space of one's own has nothing but its name."""
+    return METRICS[name].label if name in METRICS else f"{cost_name(name)} (ms)" if name.endswith("_ms") else name
 
 
 def cost_of(arch: ArchSpec) -> Cost:

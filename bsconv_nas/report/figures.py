@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.base.units import MACS_LABEL, format_amount
+from bsconv_nas.base.units import MACS_LABEL, cost_name, format_amount, format_cost
 from bsconv_nas.errors import UsageError
+from bsconv_nas.networks.cost import cost_label
 from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
 from bsconv_nas.study.rows import Row
 
@@ -31,17 +32,21 @@ _STYLE = {
 }
 
 
-def front_data(title: str, limits: Mapping[str, float], rows: Iterable[Row]) -> dict[str, Any]:
-    """Points of the accuracy-versus-MACs plot: front, dominated and early-stopped networks, and the budget."""
+def front_data(title: str, limits: Mapping[str, float], rows: Iterable[Row], objective: str = "macs") -> dict[str, Any]:
+    """Points of the accuracy-versus-cost plot: front, dominated and early-stopped networks, and the budget.
+
+    `objective` names the cost that the rows have as their `objective`.
+    """
     rows = list(rows)
     complete = [row for row in rows if row.top1 is not None and row.allowed]
-    members = front_indices([row.macs for row in complete], [row.top1 or 0.0 for row in complete])
+    members = front_indices([row.objective for row in complete], [row.top1 or 0.0 for row in complete])
     front = [complete[i] for i in members]
     chosen = {row.number for row in front}
     stopped = [row for row in rows if row.state == "stopped" and row.latest is not None]
     return {
         "title": title,
-        "budget": limits.get("macs"),
+        "cost": objective,
+        "budget": limits.get(objective),
         "front": [_point(row, row.top1) for row in front],
         "dominated": [_point(row, row.top1) for row in complete if row.number not in chosen],
         "stopped": [_point(row, row.latest) for row in stopped],
@@ -49,19 +54,23 @@ def front_data(title: str, limits: Mapping[str, float], rows: Iterable[Row]) -> 
 
 
 def progress_data(
-    limits: Mapping[str, float], rows: Iterable[Row], floor: float = 0.0, arm: Iterable[Row] = ()
+    limits: Mapping[str, float],
+    rows: Iterable[Row],
+    floor: float = 0.0,
+    arm: Iterable[Row] = (),
+    objective: str = "macs",
 ) -> list[dict[str, Any]]:
     """Hypervolume and best accuracy after each finished trial.
 
     `volume` is the share, from 0 to 1, of the area between `floor` and an accuracy of 1 and, on a logarithmic axis,
-    between the cheapest complete network and the MACs limit (without one: the largest complete network); with `arm`,
-    the rows of a study to compare with, the cheapest and largest of both.
+    between the cheapest complete network and the limit on the cost `objective` (without one: the largest complete
+    network); with `arm`, the rows of a study to compare with, the cheapest and largest of both.
     """
     rows = list(rows)
-    costs = [row.macs for row in (*rows, *arm) if row.top1 is not None and row.allowed]
+    costs = [row.objective for row in (*rows, *arm) if row.top1 is not None and row.allowed]
     if not costs:
         return []
-    axis = CostAxis(min(costs), limits.get("macs", max(costs)))
+    axis = CostAxis(min(costs), limits.get(objective, max(costs)))
     done = sorted((row for row in rows if row.completed is not None), key=lambda row: (row.completed, row.number))
     front: list[Row] = []
     steps: list[dict[str, Any]] = []
@@ -69,7 +78,7 @@ def progress_data(
         if row.top1 is not None and row.allowed:
             front = _joined(front, row)
         accuracies = [member.top1 or 0.0 for member in front]
-        area = hypervolume([axis.position(member.macs) for member in front], accuracies, 1.0, floor)
+        area = hypervolume([axis.position(member.objective) for member in front], accuracies, 1.0, floor)
         steps.append({"count": count, "volume": area / (1 - floor), "best": max(accuracies, default=None)})
     return steps
 
@@ -97,11 +106,12 @@ def draw_front(data: Mapping[str, Any], path: Path) -> None:
         _draw_front_line(axes, data)
         if data["budget"] is not None:
             axes.axvline(data["budget"], color=_ORANGE, linestyle="--", linewidth=1.2)
-            label = f"budget {format_amount(data['budget'])} "
+            label = f"budget {format_cost(data['cost'], data['budget'])} "
             at = (data["budget"], 0.02)
             axes.annotate(label, at, xycoords=("data", "axes fraction"), ha="right", va="bottom", color=_ORANGE)
-        _scale_macs(axes)
-        axes.set(title=data["title"], xlabel=MACS_LABEL, ylabel="validation top-1 (%)")
+        if all(point["cost"] > 0 for name in ("front", "dominated", "stopped") for point in data[name]):
+            _scale_cost(axes)
+        axes.set(title=data["title"], xlabel=_plain(cost_label(data["cost"])), ylabel="validation top-1 (%)")
         if axes.get_legend_handles_labels()[1]:
             axes.legend(loc="upper left")
 
@@ -128,7 +138,7 @@ def draw_final(data: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> N
             label = f"{_KINDS.get(kind, kind)}, best: {points[front[-1]]['name']}"
             axes.errorbar(macs, y, bars, fmt=marker, color=color, markersize=5, capsize=3, linewidth=1.1, label=label)
             axes.step([macs[i] for i in front], [y[i] for i in front], where="post", color=color, alpha=0.5)
-        _scale_macs(axes)
+        _scale_cost(axes)
         means = [100 * point["top1"] for points in data.values() for point in points]
         margin = 0.06 * (max(means) - min(means)) + 1
         axes.set_ylim(min(means) - margin, max(means) + margin)
@@ -137,7 +147,10 @@ def draw_final(data: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> N
 
 
 def draw_progress(
-    steps: Sequence[Mapping[str, Any]], path: Path, arm: Sequence[Mapping[str, Any]] | None = None
+    steps: Sequence[Mapping[str, Any]],
+    path: Path,
+    arm: Sequence[Mapping[str, Any]] | None = None,
+    objective: str = "macs",
 ) -> None:
     """Draw `progress_data` to a file, beside that of a random `arm`; the file's suffix says the format.
 
@@ -153,7 +166,7 @@ def draw_progress(
             style = {"where": "post", "color": color, "linestyle": line, "label": name}
             one.step(counts, [step["volume"] for step in own], **style)
             two.step(counts, best, **style)
-        one.set(xlabel="finished trials", ylabel="hypervolume (log MACs, above chance)")
+        one.set(xlabel="finished trials", ylabel=f"hypervolume (log {_plain(cost_name(objective))}, above chance)")
         two.set(xlabel="finished trials", ylabel="best validation top-1 in the budget (%)")
         if arm:
             two.legend(loc="lower right")
@@ -202,21 +215,22 @@ def _draw_front_line(axes: Any, data: Mapping[str, Any]) -> None:
     points = data["front"]
     if not points:
         return
-    x = [point["macs"] for point in points]
+    x = [point["cost"] for point in points]
     y = [100 * point["top1"] for point in points]
     end = max(data["budget"] or x[-1], x[-1])
     axes.step([*x, end], [*y, y[-1]], where="post", color=_BLUE, linewidth=1.8)
     axes.plot(x, y, "o", color=_BLUE, markersize=6, markeredgecolor="white", label="front")
-    best = f"{y[-1]:.2f} % at {format_amount(x[-1])}"
+    best = f"{y[-1]:.2f} % at {format_cost(data['cost'], x[-1])}"
     axes.annotate(best, (x[-1], y[-1]), xytext=(-9, 4), textcoords="offset points", ha="right", weight="bold")
 
 
 def _scatter(axes: Any, points: Sequence[Mapping[str, Any]], label: str, **style: Any) -> None:
     if points:
-        axes.scatter([p["macs"] for p in points], [100 * p["top1"] for p in points], label=label, **style)
+        axes.scatter([p["cost"] for p in points], [100 * p["top1"] for p in points], label=label, **style)
 
 
-def _scale_macs(axes: Any) -> None:
+def _scale_cost(axes: Any) -> None:
+    """Make the axis of costs logarithmic, which costs of 0 or less do not allow."""
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.xaxis.set_minor_formatter(lambda value, _: _minor_label(axes, value))
@@ -234,11 +248,16 @@ def _short(value: float) -> str:
     return re.sub(r"\.(\d*?)0+(?=\D|$)", lambda match: match[1] and f".{match[1]}", format_amount(value))
 
 
+def _plain(text: str) -> str:
+    """Text that Matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")
+
+
 def _joined(front: list[Row], row: Row) -> list[Row]:
     together = [*front, row]
-    chosen = front_indices([r.macs for r in together], [r.top1 or 0.0 for r in together])
+    chosen = front_indices([r.objective for r in together], [r.top1 or 0.0 for r in together])
     return [together[i] for i in chosen]
 
 
 def _point(row: Row, top1: float | None) -> dict[str, Any]:
-    return {"trial": row.number, "arch_id": row.identity, "macs": row.macs, "top1": top1}
+    return {"trial": row.number, "arch_id": row.identity, "cost": row.objective, "top1": top1}

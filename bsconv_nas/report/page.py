@@ -41,7 +41,7 @@ def write_report(source: StudySource, folder: Path) -> list[str]:
     arm = _random_arm(source)
     write_atomic(folder / "index.html", _page_of(source, arm))
     front = front_of(source)
-    write_atomic(folder / "pareto.csv", _csv(front))
+    write_atomic(folder / "pareto.csv", _csv(front, source.table.objective))
     write_atomic(folder / "front.json", json.dumps(_front_json(source, front), indent=1) + "\n")
     _draw(source, arm, folder / "figures")
     _write_final(source, folder)
@@ -49,13 +49,14 @@ def write_report(source: StudySource, folder: Path) -> list[str]:
 
 
 def _draw(source: StudySource, arm: StudySource | None, folder: Path) -> None:
-    limits, floor = source.facts["limits"], _floor(source)
+    limits, floor, objective = source.facts["limits"], _floor(source), source.table.objective
     rows = list(source.table.rows.values())
     others = list(arm.table.rows.values()) if arm is not None else []
-    steps, random_steps = progress_data(limits, rows, floor, others), progress_data(limits, others, floor, rows)
+    steps = progress_data(limits, rows, floor, others, objective)
+    random_steps = progress_data(limits, others, floor, rows, objective)
     for suffix in _SUFFIXES:
-        draw_front(front_data(source.name, limits, rows), folder / f"front.{suffix}")
-        draw_progress(steps, folder / f"progress.{suffix}", random_steps if others else None)
+        draw_front(front_data(source.name, limits, rows, objective), folder / f"front.{suffix}")
+        draw_progress(steps, folder / f"progress.{suffix}", random_steps if others else None, objective)
 
 
 def _write_final(source: StudySource, folder: Path) -> None:
@@ -102,9 +103,9 @@ def _page_of(source: StudySource, arm: StudySource | None) -> str:
 
 
 def front_of(source: StudySource) -> list[Row]:
-    """Complete trials within the limits that no other dominates, by rising MACs."""
+    """Complete trials within the limits that no other dominates, by rising cost (`StudyTable.objective`)."""
     complete = [row for row in source.table.rows.values() if row.top1 is not None and row.allowed]
-    return [complete[i] for i in front_indices([r.macs for r in complete], [r.top1 or 0.0 for r in complete])]
+    return [complete[i] for i in front_indices([r.objective for r in complete], [r.top1 or 0.0 for r in complete])]
 
 
 def _study_data(source: StudySource) -> dict[str, Any]:
@@ -176,15 +177,18 @@ def _floor(source: StudySource) -> float:
     return 1 / classes if classes else 0.0
 
 
-def _csv(front: list[Row]) -> str:
+def _csv(front: list[Row], objective: str) -> str:
+    costs = {objective: "objective", "params": "params"}  # column and field of a row
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["trial", "arch_id", "macs", "params", "val_top1"])
-    writer.writerows([row.number, row.identity, row.macs, row.params, row.top1] for row in front)
+    writer.writerow(["trial", "arch_id", *costs, "val_top1"])
+    for row in front:
+        writer.writerow([row.number, row.identity, *(getattr(row, field) for field in costs.values()), row.top1])
     return stream.getvalue()
 
 
 def _front_json(source: StudySource, front: list[Row]) -> dict[str, Any]:
+    genes = source.table.genotypes([row.number for row in front]) if source.file.is_custom else {}
     members = [
         {
             "trial": row.number,
@@ -192,8 +196,10 @@ def _front_json(source: StudySource, front: list[Row]) -> dict[str, Any]:
             "val_top1": row.top1,
             "cost": stored["cost"],
             "arch": stored.get("arch"),
+            **({"genes": genes[row.number]} if genes else {}),
         }
         for row in front
         for stored in [source.table.user_attributes(row.number)]
     ]
-    return {"schema_version": 1, "study": source.name, "limits": source.facts["limits"], "front": members}
+    facts = {"study": source.name, "objective": source.table.objective, "limits": source.facts["limits"]}
+    return {"schema_version": 1, **facts, "front": members}

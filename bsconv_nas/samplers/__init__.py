@@ -28,6 +28,7 @@ def _known_cost(space: GeneSpace, limits: Limits, seed: int, options: SamplerOpt
         references=options.references,
         top1_floor=options.top1_floor,
         earlier=options.earlier,
+        objective=options.objective,
     )
 
 

@@ -21,8 +21,10 @@ class SamplerOptions:
         references: whether to begin with the hand-made reference networks that are points of the space.
         top1_floor: accuracy below which nothing counts, 0 up to 1; None: derived from the front.
         earlier: results of an earlier study on the same data.
+        objective: name of the cost to make low; for every sampler the second value of a trial.
     """
 
     references: bool = True
     top1_floor: float | None = None
     earlier: tuple[Earlier, ...] = ()
+    objective: str = "macs"

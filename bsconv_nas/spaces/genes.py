@@ -10,8 +10,11 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from bsconv_nas.base.files import canonical_json
+from bsconv_nas.base.html_table import html_table
+from bsconv_nas.base.units import counted
 from bsconv_nas.errors import SpaceError
 
 Choice = str | int | float | bool
@@ -19,6 +22,7 @@ Genotype = tuple[Choice, ...]
 Costs = Mapping[str, float]
 Traits = Mapping[str, float]
 ENUMERABLE = 5_000
+_SHOWN_CHOICES = 12  # of a gene, in a notebook
 
 CostFunction = Callable[[Genotype], Costs]
 TraitFunction = Callable[[Genotype], Traits]
@@ -79,6 +83,16 @@ class GeneSpace:
         self._cost = cost
         self._traits = traits
         self.expected: Mapping[str, float] = dict(expected or {})
+
+    def __repr__(self) -> str:
+        """One line: the name, how many genes and how many networks."""
+        size = Decimal(self.size)  # which may be larger than any float
+        return f"{type(self).__name__} {self.name!r}: {counted(len(self.genes), 'gene')}, {size:.4g} networks"
+
+    def _repr_html_(self) -> str:
+        """The genes as a table, which notebooks show."""
+        rows = [(gene.name, _shown_choices(gene), "yes" if gene.ordinal else "no") for gene in self.genes]
+        return html_table(repr(self), ("gene", "choices", "ordered"), rows)
 
     @property
     def size(self) -> int:
@@ -201,6 +215,13 @@ def _descend(space: GeneSpace, score: Callable[[Genotype], float], genotype: Gen
                 if changed_value < value:
                     genotype, value, improved = changed, changed_value, True
     return genotype
+
+
+def _shown_choices(gene: Gene) -> str:
+    if len(gene.choices) <= _SHOWN_CHOICES:
+        return ", ".join(map(str, gene.choices))
+    first = ", ".join(map(str, gene.choices[: _SHOWN_CHOICES - 1]))
+    return f"{first}, ... {gene.choices[-1]} ({len(gene.choices)} choices)"
 
 
 def _finite(value: float, what: str, genotype: Genotype) -> float:

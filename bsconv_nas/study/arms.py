@@ -1,13 +1,14 @@
-"""The random search that a study is compared with: of the same space, images, limits and training."""
+"""The random search that a study is compared with: of the same space, images, limits, training and objective."""
 
 from contextlib import suppress
 from pathlib import Path
 
 from bsconv_nas.errors import UsageError
 from bsconv_nas.study.locate import study_folders
+from bsconv_nas.study.objective import stored_objective
 from bsconv_nas.study.settings import StudyFile, read_study_file
 
-_SAME = ("space_fingerprint", "data_fingerprint", "image_size", "training")
+_SAME = ("space_fingerprint", "data_fingerprint", "image_size", "training", "facts")
 
 
 def is_random_arm(other: StudyFile, study: StudyFile) -> bool:
@@ -34,4 +35,4 @@ def _is_random(file: StudyFile) -> bool:
 
 
 def _conditions(file: StudyFile) -> list[object]:
-    return [file.settings.limits, *(file.resolved.get(name) for name in _SAME)]
+    return [file.settings.limits, stored_objective(file.resolved), *(file.resolved.get(name) for name in _SAME)]

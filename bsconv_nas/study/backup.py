@@ -1,4 +1,4 @@
-"""Backups of a study's SQLite file, and noticing that the file has been damaged or cut."""
+"""Backups of a study's SQLite file, and a check before a search that the file is not damaged or cut."""
 
 import logging
 import os
@@ -32,17 +32,17 @@ class Backups:
         """
         with closing(sqlite3.connect(self._path)) as connection:
             try:
-                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             except sqlite3.DatabaseError as error:
-                found = str(error)
-        found = str(found).replace("*** in database main ***", "").strip().replace("\n", ", ")
-        if found != "ok":
-            raise StorageError(f"database {self._path} is damaged ({found}); {way_out(self._path)}")
+                verdict = str(error)
+        verdict = str(verdict).replace("*** in database main ***", "").strip().replace("\n", ", ")
+        if verdict != "ok":
+            raise StorageError(f"database {self._path} is damaged ({verdict}); {way_out(self._path)}")
         backup = backup_of(self._path)
-        kept, stored = _trials(backup), _trials(self._path)
-        if kept > stored:
+        backed_up, stored = _trials(backup), _trials(self._path)
+        if backed_up > stored:
             raise StorageError(
-                f"database {self._path} holds {stored} trials, but its backup {kept}: was it cut or replaced? "
+                f"database {self._path} holds {stored} trials, but its backup {backed_up}: was it cut or replaced? "
                 f"{way_out(self._path)}, or remove the backup to begin anew"
             )
 
@@ -66,7 +66,7 @@ class Backups:
 
 
 def backups_of(storage: BaseStorage) -> Backups | None:
-    """Those of a SQLite file; None for a storage that is none."""
+    """The backups of a storage that is a SQLite file; None for any other storage."""
     file = sqlite_file(storage.engine.url) if isinstance(storage, RDBStorage) else None
     return Backups(file) if file is not None else None
 
@@ -80,13 +80,13 @@ def check_storage(storage: BaseStorage) -> None:
     file = sqlite_file(storage.engine.url) if isinstance(storage, RDBStorage) else None
     if file is None:
         return
-    kind = network_file_system(file)
-    if kind is not None:
+    file_system = network_file_system(file)
+    if file_system is not None:
         _log.warning(
             "%s is on a network file system (%s), where SQLite's locks cannot be relied on; "
             "better a local --dir, or a database server by --storage",
             file,
-            kind,
+            file_system,
         )
     Backups(file).check()
 

@@ -65,9 +65,9 @@ class Database(RDBStorage):
         trial = change.trial
         trial_id = trial._trial_id  # pyright: ignore[reportPrivateUsage]
         if change.new:
-            found = _stored_id(connection, study_id, trial)
-            if found is not None:
-                return found
+            stored_id = _stored_id(connection, study_id, trial)
+            if stored_id is not None:
+                return stored_id
             trial_id = _insert_trial(connection, study_id, trial)
         for table, attributes, keys in (
             (_USER, trial.user_attrs, change.user_keys),
@@ -132,8 +132,8 @@ def _insert_trial(connection: Connection, study_id: int, trial: FrozenTrial) -> 
 def _end_trial(connection: Connection, trial_id: int, trial: FrozenTrial) -> None:
     connection.execute(delete(_VALUES).where(_VALUES.c.trial_id == trial_id))
     for objective, value in enumerate(trial.values or ()):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        row = {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+        stored, value_type = models.TrialValueModel.value_to_stored_repr(value)
+        row = {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": value_type}
         connection.execute(insert(_VALUES), row)
     ended = update(_TRIALS).where(_TRIALS.c.trial_id == trial_id)
     connection.execute(ended.values(state=trial.state, datetime_complete=_utc(trial.datetime_complete)))
@@ -166,8 +166,8 @@ def _read(connection: Connection, which: ColumnElement[bool]) -> list[FrozenTria
                 user_attrs={key: json.loads(text) for key, text in user[trial_id]},
                 system_attrs={key: json.loads(text) for key, text in system[trial_id]},
                 intermediate_values={
-                    step: models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(value, kind)
-                    for step, value, kind in steps[trial_id]
+                    step: models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(value, value_type)
+                    for step, value, value_type in steps[trial_id]
                 },
                 trial_id=trial_id,
             )
@@ -183,15 +183,15 @@ def _children(
     query = query.join(_TRIALS, _TRIALS.c.trial_id == table.c.trial_id).where(which)
     if order is not None:
         query = query.order_by(table.c[order])
-    found: dict[int, list[Any]] = defaultdict(list)
+    children: dict[int, list[Any]] = defaultdict(list)
     for trial_id, *rest in connection.execute(query):
-        found[trial_id].append(rest)
-    return found
+        children[trial_id].append(rest)
+    return children
 
 
 def _values_of(rows: Sequence[Any]) -> list[float] | None:
     ordered = sorted(rows, key=lambda row: row[0])
-    return [models.TrialValueModel.stored_repr_to_value(value, kind) for _, value, kind in ordered] or None
+    return [models.TrialValueModel.stored_repr_to_value(value, value_type) for _, value, value_type in ordered] or None
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -100,7 +100,7 @@ class DatabaseLease:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
 
@@ -111,28 +111,28 @@ class DatabaseLease:
         try:
             with self._database.engine.begin() as connection:
                 query = select(_LEASES).where(_LEASES.c.study == self._name)
-                found = connection.execute(query).mappings().one_or_none()
-                if found is None:
+                lease = connection.execute(query).mappings().one_or_none()
+                if lease is None:
                     connection.execute(insert(_LEASES).values(study=self._name, until=_now() + self._seconds, **row))
-                elif not self._take_over(connection, found, row):
-                    raise StudyError(self._refusal(connection, found))
+                elif not self._take_over(connection, lease, row):
+                    raise StudyError(self._refusal(connection, lease))
         except IntegrityError as error:  # another driver was faster by a moment
             raise StudyError(f"study {self._name!r} is being searched by another driver; wait for it") from error
 
-    def _take_over(self, connection: Connection, found: Any, row: dict[str, str]) -> bool:
+    def _take_over(self, connection: Connection, lease: Any, row: dict[str, str]) -> bool:
         """Take a lease that nobody renews any more; exactly one of several drivers that try succeeds."""
-        the_same = (_LEASES.c.study == self._name) & (_LEASES.c.token == found["token"])
+        the_same = (_LEASES.c.study == self._name) & (_LEASES.c.token == lease["token"])
         # This process may have left one behind itself: on a full disk not even a release can be written.
-        left_behind = found["process"] == _this_process() and found["token"] not in _held
-        if not (left_behind or _is_dead(found["process"])):
+        left_behind = lease["process"] == _this_process() and lease["token"] not in _held
+        if not (left_behind or _is_dead(lease["process"])):
             the_same &= _LEASES.c.until < _now()
         taken = update(_LEASES).where(the_same).values(until=_now() + self._seconds, **row)
         return connection.execute(taken).rowcount == 1
 
-    def _refusal(self, connection: Connection, found: Any) -> str:
-        left = max(0.0, found["until"] - float(connection.execute(select(_now())).scalar() or 0))
+    def _refusal(self, connection: Connection, lease: Any) -> str:
+        left = max(0.0, lease["until"] - float(connection.execute(select(_now())).scalar() or 0))
         return (
-            f"study {self._name!r} is being searched by {found['holder']}; wait for it, stop it, or choose another "
+            f"study {self._name!r} is being searched by {lease['holder']}; wait for it, stop it, or choose another "
             f"--study (if it is dead, its lease ends in {left:.0f} s)"
         )
 

@@ -16,14 +16,14 @@ def network_file_system(path: Path, mounts: str | None = None) -> str | None:
         text = mounts if mounts is not None else _MOUNTS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    place, found = path.resolve(), ""
+    place, file_system = path.resolve(), ""
     best = -1
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
-        fields, kind = before.split(), after.split()
-        if len(fields) < 5 or not kind:
+        fields, mount_type = before.split(), after.split()
+        if len(fields) < 5 or not mount_type:
             continue
         point = Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields[4]))
-        if place.is_relative_to(point) and len(point.parts) >= best:  # of equal ones the later covers the earlier
-            best, found = len(point.parts), kind[0]
-    return found if _NETWORK.search(found) else None
+        if place.is_relative_to(point) and len(point.parts) >= best:  # the later of two equal mounts covers the earlier
+            best, file_system = len(point.parts), mount_type[0]
+    return file_system if _NETWORK.search(file_system) else None

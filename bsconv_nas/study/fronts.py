@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.pareto import front_indices
-from bsconv_nas.study.opening import OBJECTIVE
+from bsconv_nas.study.objective import DEFAULT_OBJECTIVE
 from bsconv_nas.study.records import TrialRecord
 
 
-def front_of(records: Sequence[TrialRecord], limits: Limits) -> list[TrialRecord]:
-    """Complete trials within the limits that no other dominates, by rising MACs; of equal ones the first."""
+def front_of(records: Sequence[TrialRecord], limits: Limits, objective: str = DEFAULT_OBJECTIVE) -> list[TrialRecord]:
+    """Complete trials within the limits that no other dominates, by rising `objective`; of equal ones the first."""
     complete = [r for r in records if r.top1 is not None and limits.allow(r.cost)]
-    chosen = front_indices([r.cost[OBJECTIVE] for r in complete], [r.top1 or 0.0 for r in complete])
+    chosen = front_indices([r.cost[objective] for r in complete], [r.top1 or 0.0 for r in complete])
     return [complete[i] for i in chosen]
 
 
@@ -22,17 +22,18 @@ class Front:
     Adding takes time in proportion to the front, not to the study.
     """
 
-    def __init__(self, limits: Limits, records: Iterable[TrialRecord] = ()) -> None:
+    def __init__(self, limits: Limits, records: Iterable[TrialRecord] = (), objective: str = DEFAULT_OBJECTIVE) -> None:
         self._limits = limits
-        self.members = front_of(list(records), limits)
+        self._objective = objective
+        self.members = front_of(list(records), limits, objective)
 
     def add(self, record: TrialRecord) -> list[TrialRecord]:
         """Take a trial in if it belongs to the front; the trials that leave it, or the trial itself."""
         top1 = record.top1
         if top1 is None or not self._limits.allow(record.cost):
             return [record]
-        costs = [member.cost[OBJECTIVE] for member in self.members]
-        cost = record.cost[OBJECTIVE]
+        costs = [member.cost[self._objective] for member in self.members]
+        cost = record.cost[self._objective]
         before = bisect_right(costs, cost)
         if before and _top1(self.members[before - 1]) >= top1:
             return [record]

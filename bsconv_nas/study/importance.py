@@ -1,6 +1,6 @@
-"""Which genes matter for accuracy: Optuna's importances, worked out in a process of their own.
+"""Which genes matter for accuracy: Optuna's importances, computed in a process of their own.
 
-In the process of a page they would cost it 100 MB of libraries and seconds without an answer.
+In the dashboard's process they would take 100 MB for libraries, and the page would not answer for seconds.
 """
 
 import json
@@ -14,9 +14,9 @@ from optuna.distributions import CategoricalDistribution
 from bsconv_nas.errors import BsconvNasError
 
 LEAST_TRIALS = 10
-MOST_TRIALS = 1000  # the latest ones: more change the answer little and take minutes
+MOST_TRIALS = 1000  # only the latest are used: more change the answer little and take minutes
 _SECONDS = 120
-# Before anything is imported the process asks for time that nobody else wants: a search may be running beside it.
+# Before it imports anything the process takes the lowest priority, because a search may be running beside it.
 _PROGRAM = """
 import os, runpy
 if hasattr(os, "SCHED_IDLE"):
@@ -45,8 +45,8 @@ def importances(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dic
             for g, a in zip(genotypes, accuracies, strict=True)
         ]
     )
-    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=32, max_depth=16, seed=0))
-    return {name: round(share, 5) for name, share in found.items()}
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=32, max_depth=16, seed=0))
+    return {name: round(share, 5) for name, share in shares.items()}
 
 
 def importances_apart(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dict[str, float]:
@@ -74,7 +74,7 @@ def _distributions(genotypes: list[dict[str, Any]]) -> dict[str, Any]:
     """Choices that occur, of the genes that all trials have and that differ."""
     names = [name for name in genotypes[0] if all(name in genotype for genotype in genotypes)]
     choices = {name: list(dict.fromkeys(genotype[name] for genotype in genotypes)) for name in names}
-    return {name: CategoricalDistribution(found) for name, found in choices.items() if len(found) > 1}
+    return {name: CategoricalDistribution(values) for name, values in choices.items() if len(values) > 1}
 
 
 if __name__ == "__main__":

@@ -61,6 +61,5 @@ def load_study(name_or_path: str | None, directory: Path = DEFAULT_DIR, storage:
     file = read_study_file(folder)
     url = storage or file.storage
     if url is None and not (folder / "study.db").is_file():
-        command = f"bsconv-nas search --config {folder} --study {folder.name}"
-        raise StudyError(f"study {folder} has no trials yet; run `{command}`")
+        raise StudyError(f"study {folder} has no trials yet; run `{file.how_to_run(folder)}`")
     return Study.load(open_storage(url or sqlite_url(folder / "study.db")), file.name or folder.name, folder)

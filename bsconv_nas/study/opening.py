@@ -12,10 +12,10 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from bsconv_nas.errors import StudyError
+from bsconv_nas.study.objective import DEFAULT_OBJECTIVE, stored_objective
 from bsconv_nas.study.storage import existing_study
 
 SCHEMA_VERSION = 1
-OBJECTIVE = "macs"
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 
 
@@ -29,18 +29,18 @@ def open_optuna_study(storage: BaseStorage, name: str, facts: Mapping[str, Any])
     if name in optuna.get_all_study_names(storage):
         study = existing_study(storage, name)
         _refuse_foreign(study)
-        # A study from before the precision was recorded was trained in float32.
-        older = {"precision": "float32"} if "schema_version" in study.user_attrs else {}
+        # Facts that earlier versions did not store, because nothing else could be chosen.
+        older = {"precision": "float32", "objective": DEFAULT_OBJECTIVE} if "schema_version" in study.user_attrs else {}
         _refuse_changes(name, expected, {**older, **study.user_attrs})
     else:
         study = optuna.create_study(storage=storage, study_name=name, directions=_DIRECTIONS)
-    # A driver that died in the middle of creating a study leaves some of this unset.
+    # A driver that died in the middle of creating a study may have left part of this unset.
     with experimental_allowed():
         if study.metric_names is None:
-            study.set_metric_names(["val_top1", OBJECTIVE])
-    found = study.user_attrs
+            study.set_metric_names(["val_top1", stored_objective(expected)])
+    stored = study.user_attrs
     for key, value in expected.items():
-        if key not in found:
+        if key not in stored:
             study.set_user_attr(key, value)
     return study
 
@@ -69,10 +69,10 @@ def _refuse_foreign(study: optuna.Study) -> None:
         )
 
 
-def _refuse_changes(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def _refuse_changes(name: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     for key, value in expected.items():
-        if key in found and found[key] != value and key != "genes":
-            before, now = _difference(found[key], value)
+        if key in stored and stored[key] != value and key != "genes":
+            before, now = _difference(stored[key], value)
             raise StudyError(
                 f"study {name!r} was made with other {key} ({before}; now {now}); "
                 f"give the same {key} again, or another name by --study"

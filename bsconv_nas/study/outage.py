@@ -43,17 +43,17 @@ def outlast(operation: Callable[[], _T]) -> _T:
 
 def is_outage(error: BaseException) -> bool:
     """Whether trying again later may help: no connection, a server that starts or stops, a lock."""
-    found = error if isinstance(error, DBAPIError) else error.__cause__
-    if not isinstance(found, DBAPIError):
+    database_error = error if isinstance(error, DBAPIError) else error.__cause__
+    if not isinstance(database_error, DBAPIError):
         return False
-    if found.connection_invalidated:
+    if database_error.connection_invalidated:
         return True
-    state = getattr(found.orig, "sqlstate", None)
+    state = getattr(database_error.orig, "sqlstate", None)
     if state is not None:
         return str(state).startswith(_RETRIED)
-    if type(found.orig).__module__.startswith("sqlite3"):
-        return "locked" in str(found.orig)
-    return isinstance(found, OperationalError)
+    if type(database_error.orig).__module__.startswith("sqlite3"):
+        return "locked" in str(database_error.orig)
+    return isinstance(database_error, OperationalError)
 
 
 def first_line(error: BaseException) -> str:

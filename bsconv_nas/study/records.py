@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from bsconv_nas.base.units import named_cost
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.networks.arch import ArchSpec
-from bsconv_nas.spaces.genes import Genotype
+from bsconv_nas.spaces.genes import Choice, Genotype
 
 
 class TrialState(StrEnum):
@@ -34,7 +35,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TrialRecord:
     """One trial.
 
@@ -58,6 +59,20 @@ class TrialRecord:
     worker: str | None = None
     started: datetime | None = None
     completed: datetime | None = None
+    gene_names: Sequence[str] = field(default=(), compare=False)
+
+    def __repr__(self) -> str:
+        """One line, without the curve and the architecture, which take pages."""
+        top1 = "" if self.top1 is None else f", top1 {self.top1:.4f}"
+        costs = ", ".join(named_cost(name, value) for name, value in self.cost.items())
+        genes = ", ".join(f"{name}={choice!r}" for name, choice in zip(self.gene_names, self.genotype, strict=False))
+        network = self.identity if self.arch is not None or not genes else genes
+        return f"TrialRecord {self.number}: {self.state}{top1}, {costs}; {network}"
+
+    @property
+    def genes(self) -> dict[str, Choice]:
+        """The choice of each gene, by its name."""
+        return dict(zip(self.gene_names, self.genotype, strict=True))
 
     @property
     def seconds(self) -> float:
@@ -65,7 +80,7 @@ class TrialRecord:
         return sum(result.metrics.get("seconds", 0.0) for result in self.curve)
 
     def arch_spec(self) -> ArchSpec | None:
-        """The network; None in a user's own space."""
+        """The network; None in a space of one's own."""
         return ArchSpec.from_dict(self.arch) if self.arch is not None else None
 
 
@@ -110,6 +125,7 @@ def _record_of(trial: FrozenTrial, gene_names: Sequence[str]) -> TrialRecord:
         worker=attributes["worker"][0] if "worker" in attributes else None,
         started=trial.datetime_start,
         completed=trial.datetime_complete,
+        gene_names=gene_names,
     )
 
 

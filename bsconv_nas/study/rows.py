@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -19,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, StudyError
 from bsconv_nas.networks.latency_table import LATENCY
+from bsconv_nas.study.objective import stored_objective
+from bsconv_nas.study.reading import reading_engine
 from bsconv_nas.study.records import TrialState
 
 _STATES = {
@@ -29,7 +30,7 @@ _STATES = {
     "FAIL": TrialState.FAILED,
 }
 
-# The part of Optuna's schema that is read.
+# The tables and columns of Optuna's database that are read here.
 _STUDIES = sa.table("studies", sa.column("study_id"), sa.column("study_name"))
 _STUDY_ATTRS = sa.table("study_user_attributes", sa.column("study_id"), sa.column("key"), sa.column("value_json"))
 _TRIALS = sa.table(
@@ -58,11 +59,12 @@ class Row(NamedTuple):
     `allowed` says whether all limits hold. `epoch` of `epochs` and `latest` (the accuracy after it) are those of a
     running or stopped trial. `over` and `known` count proposals that were not trained in its place. `worker` is the
     process that its last epoch came from, at the time `heard`; `latency` the limit's milliseconds, if it has one.
+    `objective` is the cost that the search makes low (see `Study.objective`); a space of one's own may have no `macs`.
     """
 
     number: int
     state: str
-    macs: float
+    macs: float | None
     params: float | None
     top1: float | None
     allowed: bool
@@ -77,6 +79,7 @@ class Row(NamedTuple):
     worker: str | None
     heard: float | None
     latency: float | None
+    objective: float
 
 
 class StudyTable:
@@ -97,9 +100,10 @@ class StudyTable:
         self.revision = 0
         self.generation = 0
         self.attributes: dict[str, Any] = {}
-        self._engine = _engine(url)
+        self._engine = reading_engine(url)
         self._study_id: int | None = None
-        self._born: tuple[int, datetime | None] | None = None  # what tells it from a later one of the same name
+        # Id and first start of the study, by which a later one of the same name is told from it.
+        self._born: tuple[int, datetime | None] | None = None
         self._low = 0
         self._changed_at: dict[int, int] = {}
 
@@ -120,6 +124,11 @@ class StudyTable:
         """Rows that changed after a revision; all for 0."""
         return [row for number, row in self.rows.items() if self._changed_at[number] > revision]
 
+    @property
+    def objective(self) -> str:
+        """Name of the cost that the search makes low."""
+        return stored_objective(self.attributes)
+
     @contextmanager
     def connection(self) -> Generator[sa.Connection]:
         """A connection that only reads, with errors in words."""
@@ -137,10 +146,10 @@ class StudyTable:
             StudyError: no such trial.
         """
         query = sa.select(_TRIALS.c.trial_id).where(_TRIALS.c.study_id == self._study_id, _TRIALS.c.number == number)
-        found = connection.execute(query).scalar()
-        if found is None:
+        trial_id = connection.execute(query).scalar()
+        if trial_id is None:
             raise StudyError(f"study {self.name!r} has no trial {number}")
-        return int(found)
+        return int(trial_id)
 
     def user_attributes(self, number: int) -> dict[str, Any]:
         """All that is stored of one trial: curve, cost, arch, seed and so on.
@@ -154,9 +163,9 @@ class StudyTable:
             return {key: json.loads(value) for key, value in connection.execute(query)}
 
     def genotypes(self, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """Choices by gene name of some trials, by their numbers."""
+        """The choice of each gene, by its name, of the trials with these numbers."""
         wanted = list(numbers)
-        found: dict[int, dict[str, Any]] = {number: {} for number in wanted}
+        genotypes: dict[int, dict[str, Any]] = {number: {} for number in wanted}
         choices: dict[str, list[Any]] = {}
         columns = (_TRIALS.c.number, _PARAMS.c.param_name, _PARAMS.c.param_value, _PARAMS.c.distribution_json)
         joined = _PARAMS.join(_TRIALS, _PARAMS.c.trial_id == _TRIALS.c.trial_id)
@@ -167,23 +176,23 @@ class StudyTable:
                 for number, name, value, text in connection.execute(query):
                     if text not in choices:
                         choices[text] = json.loads(text)["attributes"]["choices"]
-                    found[number][name] = choices[text][int(value)]
-        return found
+                    genotypes[number][name] = choices[text][int(value)]
+        return genotypes
 
     def _follow(self, connection: sa.Connection) -> None:
         query = sa.select(_STUDIES.c.study_id).where(_STUDIES.c.study_name == self.name)
-        found = connection.execute(query).scalar()
-        if found is None:
+        study_id = connection.execute(query).scalar()
+        if study_id is None:
             raise StudyError(f"study {self.name!r} is gone: it was deleted from its database")
-        attributes = sa.select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(_STUDY_ATTRS.c.study_id == found)
+        attributes = sa.select(_STUDY_ATTRS.c.key, _STUDY_ATTRS.c.value_json).where(_STUDY_ATTRS.c.study_id == study_id)
         read = {key: json.loads(value) for key, value in connection.execute(attributes)}
         if "schema_version" not in read:  # written last
             raise StudyError(f"study {self.name!r} is being made, or was not made by bsconv-nas")
-        first = sa.select(_TRIALS.c.datetime_start).where(_TRIALS.c.study_id == found).order_by(_TRIALS.c.trial_id)
-        born = (found, connection.execute(first.limit(1)).scalar())
+        first = sa.select(_TRIALS.c.datetime_start).where(_TRIALS.c.study_id == study_id).order_by(_TRIALS.c.trial_id)
+        born = (study_id, connection.execute(first.limit(1)).scalar())
         if self._is_another(born):
             self._restart()
-        self._study_id, self._born, self.attributes = found, born, read
+        self._study_id, self._born, self.attributes = study_id, born, read
 
     def _is_another(self, born: tuple[int, datetime | None]) -> bool:
         if self._born is None or self._born == born:
@@ -206,7 +215,7 @@ class StudyTable:
         self._low = min(running, default=trials[-1].trial_id + 1)
         limits = Limits(self.attributes.get("limits", {}))
         return [
-            _row(trial, values.get(trial.trial_id), attributes[trial.trial_id], limits)
+            _row(trial, values.get(trial.trial_id), attributes[trial.trial_id], limits, self.objective)
             for trial in trials
             if {"identity", "cost"} <= attributes.get(trial.trial_id, {}).keys()
         ]
@@ -218,8 +227,8 @@ class StudyTable:
         joined = _VALUES.join(_TRIALS, _VALUES.c.trial_id == _TRIALS.c.trial_id)
         query = self._of_study(sa.select(_VALUES.c.trial_id, _VALUES.c.value).select_from(joined))
         query = query.where(_VALUES.c.objective == 0, _VALUES.c.trial_id >= self._low)
-        found: Any = connection.execute(query)
-        return dict(found.all())
+        values: Any = connection.execute(query)
+        return dict(values.all())
 
     def _read_attributes(self, connection: sa.Connection) -> dict[int, dict[str, Any]]:
         joined = _ATTRS.join(_TRIALS, _ATTRS.c.trial_id == _TRIALS.c.trial_id)
@@ -227,21 +236,21 @@ class StudyTable:
         # A finished trial's accuracy is its value: its curve is only read when someone looks at it.
         short = _ATTRS.c.key.in_(("cost", "identity", "avoided", "worker"))
         curve = sa.and_(_ATTRS.c.key == "curve", sa.cast(_TRIALS.c.state, sa.String) != "COMPLETE")
-        found: dict[int, dict[str, Any]] = {}
-        rows: Any = connection.execute(query.where(_ATTRS.c.trial_id >= self._low, sa.or_(short, curve)))
-        for trial_id, key, value in rows:
-            found.setdefault(trial_id, {})[key] = json.loads(value)
-        return found
+        attributes: dict[int, dict[str, Any]] = {}
+        stored: Any = connection.execute(query.where(_ATTRS.c.trial_id >= self._low, sa.or_(short, curve)))
+        for trial_id, key, value in stored:
+            attributes.setdefault(trial_id, {})[key] = json.loads(value)
+        return attributes
 
-    def _take(self, found: list[Row]) -> None:
-        for row in found:
+    def _take(self, rows: list[Row]) -> None:
+        for row in rows:
             if self.rows.get(row.number) != row:
                 self.revision += 1
                 self.rows[row.number] = row
                 self._changed_at[row.number] = self.revision
 
 
-def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: Limits) -> Row:
+def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: Limits, objective: str) -> Row:
     cost, avoided = attributes["cost"], attributes.get("avoided") or {}
     state = _STATES[trial.state]
     curve: list[list[Any]] = attributes.get("curve") or [[0, 0, None]]
@@ -250,7 +259,7 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
     return Row(
         number=trial.number,
         state=str(state),
-        macs=cost["macs"],
+        macs=cost.get("macs"),
         params=cost.get("params"),
         top1=top1 if state is TrialState.COMPLETE else None,
         allowed=all(cost.get(name, 0) <= bound for name, bound in limits.bounds.items()),
@@ -265,6 +274,7 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
         worker=worker and intern(worker),
         heard=heard,
         latency=cost.get(LATENCY),
+        objective=cost[objective],
     )
 
 
@@ -274,19 +284,3 @@ def _seconds(moment: datetime | None) -> float | None:
 
 def _chunks(numbers: list[int], size: int = 500) -> Iterable[list[int]]:
     return (numbers[start : start + size] for start in range(0, len(numbers), size))
-
-
-def _engine(url: str) -> sa.Engine:
-    """An engine whose connections cannot write."""
-    parsed = sa.engine.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        options = {"postgresql_readonly": True} if parsed.get_backend_name() == "postgresql" else {}
-        return sa.create_engine(url, pool_pre_ping=True).execution_options(**options)
-    path = Path(parsed.database or "").absolute()
-
-    def connect() -> sqlite3.Connection:
-        # `mode=ro` also never creates a database where one was deleted.
-        return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5, check_same_thread=False)
-
-    # A connection per look: one that is kept would go on reading a file that was deleted and made anew.
-    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool)

@@ -1,6 +1,7 @@
 """Settings of a search, and `study.toml`, which keeps them with the facts they were resolved to."""
 
 import platform
+import shlex
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.base.toml_files import TomlModel, read_toml
 from bsconv_nas.errors import UsageError
 
+CUSTOM = "custom"  # the space of settings that stand for a space of one's own, which no file describes
 _PACKAGES = ("bsconv-nas", "torch", "torchvision", "optuna", "ray", "numpy", "scikit-learn")
 
 
@@ -55,7 +57,8 @@ class SearchSettings(TomlModel):
 class StudyFile(TomlModel):
     """`study.toml`: the settings, what they were resolved to, and where it ran.
 
-    A file with nothing but `[settings]` is a recipe for `search --config`.
+    A file with nothing but `[settings]` is a recipe for `search --config`. In a study of a space of one's own (see
+    `custom.py`), `resolved` has the genes with their choices.
     """
 
     schema_version: Literal[1]
@@ -65,6 +68,17 @@ class StudyFile(TomlModel):
     settings: SearchSettings
     resolved: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether this is a study of a space of one's own, which has genes and no networks."""
+        return "genes" in self.resolved
+
+    def how_to_run(self, folder: Path) -> str:
+        """What runs or continues the search of this file in that folder: a command, or a line of Python."""
+        if self.is_custom:
+            return f"bsconv_nas.search(space, evaluate, folder={str(folder)!r}, study_name={self.name!r})"
+        return shlex.join(["bsconv-nas", "search", "--config", str(folder), "--study", folder.name])
 
     def write(self, folder: Path) -> None:
         """Write `study.toml` into a folder.
@@ -100,11 +114,21 @@ def find_recipe(name_or_path: str) -> SearchSettings:
     if path.is_dir():
         path = path / "study.toml"
     if path.is_file() or path.suffix == ".toml":
-        return read_toml(path, StudyFile).settings
+        return _searchable(path)
     if name_or_path not in recipe_names():
         hint = did_you_mean(name_or_path, recipe_names())
         raise UsageError(f"unknown recipe {name_or_path!r}; {hint}, or give the path of a .toml file")
     return read_toml(packaged_folder("studies") / name_or_path / "study.toml", StudyFile).settings
+
+
+def _searchable(path: Path) -> SearchSettings:
+    file = read_toml(path, StudyFile)
+    if file.is_custom:
+        raise UsageError(
+            f"{path} is of a space of one's own, which the command line cannot search; run its Python program again: "
+            f"{file.how_to_run(path.parent)}"
+        )
+    return file.settings
 
 
 def provenance() -> dict[str, Any]:
@@ -113,7 +137,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "versions": {name: installed for name in _PACKAGES if (installed := _version(name)) is not None},
     }
 
 

@@ -1,4 +1,4 @@
-"""A study: trials in an Optuna storage, which alone is the truth, and the files beside it."""
+"""A study: its trials in an Optuna storage, which is the only record of them, and the files beside it."""
 
 import time
 from collections.abc import Mapping
@@ -14,16 +14,18 @@ from optuna.trial import Trial
 from optuna.trial import TrialState as OptunaState
 
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.errors import StudyError
+from bsconv_nas.errors import BsconvNasError, StudyError
 from bsconv_nas.evaluation import EpochResult, Job
 from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.spaces.networks import ArchSpace
 from bsconv_nas.study.backup import Backups, backups_of
 from bsconv_nas.study.driver_storage import DriverStorage
 from bsconv_nas.study.fronts import Front, front_of
-from bsconv_nas.study.opening import OBJECTIVE, check_made_here, open_optuna_study
+from bsconv_nas.study.objective import DEFAULT_OBJECTIVE, stored_objective
+from bsconv_nas.study.opening import check_made_here, open_optuna_study
 from bsconv_nas.study.records import TrialRecord, TrialState, record_of, trial_seed
 from bsconv_nas.study.storage import database_errors, existing_study
+from bsconv_nas.study.summary import record_columns, study_html, study_line
 from bsconv_nas.study.trial_files import TrialFiles
 
 if TYPE_CHECKING:
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """Trials of one search: accuracy up, MACs down, within limits.
+    """Trials of one search: accuracy up, one cost down, within limits.
 
-    Read with `records`, `front`, `best` and `to_dataframe`. `folder` holds checkpoints and weights; None keeps none.
+    Read with `records`, `front`, `best` and `to_dataframe`. `objective` names the cost, usually `macs`. `folder` holds
+    checkpoints and weights; None keeps none.
     The underlying Optuna study is `optuna_study`; Optuna's own tools open it too.
     """
 
@@ -48,7 +51,8 @@ class Study:
             self._gene_names = [str(name) for name in attributes["genes"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StudyError(f"the settings of study {optuna_study.study_name!r} are damaged: {error!r}") from error
-        self._costs = (OBJECTIVE, *self.limits.bounds)
+        self.objective = stored_objective(attributes)
+        self._costs = (self.objective, *self.limits.bounds)
         self._finished: dict[int, TrialRecord] = {}
         self._backups: Backups | None = None
         self._genes: dict[str, BaseDistribution] | None = None
@@ -65,20 +69,22 @@ class Study:
         seed: int,
         fixed: Mapping[str, str],
         folder: Path | None = None,
+        objective: str = DEFAULT_OBJECTIVE,
     ) -> "Study":
         """Open a study to search in, creating it when there is none.
 
         `fixed` names what the study stands on besides the space and the limits, for example
-        `{"data": fingerprint}`; it must be the same each time.
+        `{"data": fingerprint}`; it must be the same each time. `objective` names the cost to make low.
 
         Raises:
-            StudyError: the study exists with another space, data, limits or seed.
+            StudyError: the study exists with another space, data, limits, seed or objective.
         """
         facts: dict[str, Any] = {
             "space": space.fingerprint,
             "limits": dict(limits.bounds),
             "seed": seed,
             "genes": [gene.name for gene in space.genes],
+            "objective": objective,
             **fixed,
         }
         stored = open_optuna_study(storage, name, facts)
@@ -104,6 +110,18 @@ class Study:
 
     # Reading
 
+    def __repr__(self) -> str:
+        """One line: the name, trials by state, limits and the best network; the reason where trials cannot be read."""
+        try:
+            with database_errors():
+                return study_line(self.name, self.all_records, self.limits, self.objective)
+        except BsconvNasError as error:
+            return f"Study {self.name!r}: {error}"
+
+    def _repr_html_(self) -> str:
+        """The front as a table, which notebooks show."""
+        return study_html(self.name, self.all_records, self.limits, self.objective)
+
     @property
     def all_records(self) -> list[TrialRecord]:
         """Records of all trials, running ones included, by number."""
@@ -124,8 +142,8 @@ class Study:
         return sorted(finished, key=lambda record: (record.completed is None, record.completed, record.number))
 
     def front(self) -> list[TrialRecord]:
-        """Complete trials within the limits that no other dominates, by rising MACs."""
-        return front_of(self.records, self.limits)
+        """Complete trials within the limits that no other dominates, by rising cost (`objective`)."""
+        return front_of(self.records, self.limits, self.objective)
 
     def best(self) -> TrialRecord | None:
         """The most accurate complete trial within the limits; None while there is none."""
@@ -136,21 +154,7 @@ class Study:
         """One row per finished trial, in order of completion: number, state, top1, worker, costs, genes."""
         import pandas as pd
 
-        rows = [
-            {
-                "trial": record.number,
-                "state": str(record.state),
-                "identity": record.identity,
-                "top1": record.top1,
-                "seconds": record.seconds,
-                "worker": record.worker,
-                "reason": record.reason,
-                **record.cost,
-                **dict(zip(self._gene_names, record.genotype, strict=True)),
-            }
-            for record in self.records
-        ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(list(map(record_columns, self.records)))
 
     def unfinished(self) -> list[int]:
         """Numbers of trials that run, or that a driver left running."""
@@ -184,7 +188,7 @@ class Study:
         costs = space.cost(genotype)
         for name, bound in self.limits.bounds.items():
             trial.set_constraint(name, costs[name] - bound)
-        # Where optuna-dashboard looks for them. Proposals are within the limits, so no sampler weighs them twice.
+        # Where optuna-dashboard looks for constraints. Samplers are not misled: all proposals are within the limits.
         excess = [costs[name] - bound for name, bound in self.limits.bounds.items()]
         self._driving.set_trial_system_attr(trial._trial_id, "constraints", excess)  # pyright: ignore[reportPrivateUsage]
         if isinstance(space, ArchSpace):
@@ -227,8 +231,8 @@ class Study:
     @database_errors()
     def complete(self, record: TrialRecord, top1: float) -> TrialRecord:
         """Store the accuracy of a trial whose evaluation ended; weights beside the front are deleted."""
-        front = self._front  # of before
-        self._end(record.number, OptunaState.COMPLETE, [top1, record.cost[OBJECTIVE]])
+        front = self._front  # as it was before this trial
+        self._end(record.number, OptunaState.COMPLETE, [top1, record.cost[self.objective]])
         ended = self._record(record.number)
         self._files.remove(ended.number, [gone.number for gone in front.add(ended)])
         return ended
@@ -261,8 +265,8 @@ class Study:
         return self._record(number)
 
     def _end(self, number: int, state: OptunaState, values: list[float] | None = None) -> None:
-        # Not by Optuna's `tell`: it hands a deep copy of the trial back, which takes longer than storing it. What else
-        # it does, to tell the sampler, is nothing here: samplers read the study when they propose (`SpaceSampler`).
+        # Optuna's `tell` is not used: it returns a deep copy of the trial, which takes longer than storing it. It would
+        # also inform the sampler, but a `SpaceSampler` reads the study when it proposes.
         self._driving.set_trial_state_values(self._driving.trial_id(number), state, values)
 
     def _set(self, number: int, key: str, value: Any) -> None:
@@ -275,7 +279,7 @@ class Study:
 
     @cached_property
     def _front(self) -> Front:
-        return Front(self.limits, self.records)
+        return Front(self.limits, self.records, self.objective)
 
     @cached_property
     def _driving(self) -> DriverStorage:

@@ -22,7 +22,7 @@ class TrialFiles:
         return self._path("weights", number)
 
     def remove(self, ended: int, weights: Iterable[int] = ()) -> None:
-        """Remove the checkpoint of a trial that ended, what a killed worker left half written, and weights."""
+        """Remove the checkpoint of a trial that ended, its half-written files, and the weights of these trials."""
         for path in (self.checkpoint(ended), self.weights(ended)):
             if path is not None:
                 for half in (*path.parent.glob(f".{path.name}.*"), path.with_suffix(".failure")):
@@ -31,18 +31,18 @@ class TrialFiles:
             if path is not None:
                 path.unlink(missing_ok=True)
 
-    def remove_strays(self, running: set[int], kept: set[int]) -> None:
-        """Remove whatever a driver that died had no time for: all but files of running trials and of `kept` ones.
+    def remove_strays(self, running: set[int], front: set[int]) -> None:
+        """Remove all files but checkpoints of `running` trials and weights of `running` trials and of the `front`.
 
-        Half-written files go too: nobody writes while the next driver starts.
+        A driver that died may have left more. Half-written files go too: nobody writes while the next driver starts.
         """
         if self._folder is None:
             return
-        for kind, numbers in (("checkpoints", running), ("weights", running | kept)):
+        for folder, numbers in (("checkpoints", running), ("weights", running | front)):
             wanted = {f"trial-{number:05d}{SUFFIX}" for number in numbers}
-            for path in (self._folder / kind).glob("*trial-*"):
+            for path in (self._folder / folder).glob("*trial-*"):
                 if path.name not in wanted:
                     path.unlink(missing_ok=True)
 
-    def _path(self, kind: str, number: int) -> Path | None:
-        return self._folder / kind / f"trial-{number:05d}{SUFFIX}" if self._folder else None
+    def _path(self, folder: str, number: int) -> Path | None:
+        return self._folder / folder / f"trial-{number:05d}{SUFFIX}" if self._folder else None

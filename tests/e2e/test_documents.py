@@ -43,6 +43,11 @@ def programs(document: str, having: str) -> list[str]:
     return [text for kind, text in blocks(document) if kind == "python" and having in text]
 
 
+def study_programs(document: str) -> list[str]:
+    """Programs that make or open a study on disk, which the commands of the document then show."""
+    return [text for kind, text in blocks(document) if kind == "python" and re.search(r"folder=|load_study\(", text)]
+
+
 def run_python(program: str, folder: Path, *flags: str) -> str:
     done = subprocess.run(
         [sys.executable, *flags, "-c", program], cwd=folder, capture_output=True, text=True, check=False
@@ -63,7 +68,9 @@ def furnish(folder: Path) -> Path:
 
 
 def run_commands(document: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the commands of a document in a folder, each with what it says."""
+    """Run the programs of a document that make or open studies, then its commands, all in one folder."""
+    for program in study_programs(document):
+        run_python(program, folder, "-W", "error")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     for command in commands(document):
@@ -134,6 +141,15 @@ SPACE_PROGRAMS = [(document, program) for document in DOCUMENTS for program in p
 @pytest.mark.parametrize(("document", "program"), SPACE_PROGRAMS, ids=[document for document, _ in SPACE_PROGRAMS])
 def test_python_examples_run(document: str, program: str, tmp_path: Path) -> None:
     run_python(program, tmp_path, "-W", "error")
+
+
+def test_the_documentation_makes_a_study_on_disk_and_opens_it(tmp_path: Path) -> None:
+    make, load = study_programs("docs/spaces.md")
+    run_python(make, tmp_path, "-W", "error")
+    shown, best = run_python(load, tmp_path, "-W", "error").splitlines()
+    assert shown.startswith("Study 'serving': 12 trials (12 complete), limits latency_ms <= 300, energy <= 20, best ")
+    assert best.startswith("{'cores': ")
+    assert (tmp_path / "front.html").is_file()
 
 
 def test_the_space_file_of_the_documentation_is_one(tmp_path: Path) -> None:

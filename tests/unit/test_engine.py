@@ -7,7 +7,7 @@ import pytest
 
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.engine.search import Search, Verdict
-from bsconv_nas.errors import SpaceError, UsageError
+from bsconv_nas.errors import UsageError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.executors.local import LocalExecutor
 from bsconv_nas.samplers import make_sampler
@@ -212,14 +212,6 @@ def test_orphans_come_first_even_when_enough_trials_are_known(space: GeneSpace) 
 
 
 # The public function
-
-
-def test_costs_must_have_macs() -> None:
-    from bsconv_nas.api import search
-
-    space = GeneSpace({"a": [1, 2]}, lambda g: {"params": 1.0})
-    with pytest.raises(SpaceError, match="lack 'macs'"):
-        search(space, evaluate=lambda g: 0.5)
 
 
 @pytest.mark.parametrize(

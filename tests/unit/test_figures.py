@@ -35,15 +35,15 @@ def test_front_data_has_every_network_once(source: StudySource) -> None:
     assert len(data["front"]) + len(data["dominated"]) == 9
     assert len(data["stopped"]) == 3
     for point in data["dominated"]:
-        assert any(m["macs"] <= point["macs"] and m["top1"] >= point["top1"] for m in data["front"])
+        assert any(m["cost"] <= point["cost"] and m["top1"] >= point["top1"] for m in data["front"])
 
 
 def test_progress_ends_at_the_whole_hypervolume(source: StudySource) -> None:
     rows = source.table.rows.values()
     steps = progress_data(LIMITS, rows, floor=0.1)
     complete = [row for row in rows if row.top1 is not None]
-    axis = CostAxis(min(row.macs for row in complete), BUDGET)
-    area = hypervolume([axis.position(r.macs) for r in complete], [r.top1 or 0 for r in complete], 1.0, 0.1)
+    axis = CostAxis(min(row.objective for row in complete), BUDGET)
+    area = hypervolume([axis.position(r.objective) for r in complete], [r.top1 or 0 for r in complete], 1.0, 0.1)
     assert steps[-1]["volume"] == pytest.approx(area / 0.9)
     assert steps[-1]["best"] == max(row.top1 or 0 for row in complete)
     assert [step["count"] for step in steps] == list(range(1, 15))
@@ -63,7 +63,7 @@ def test_figures_are_files_of_their_format(source: StudySource, tmp_path: Path, 
 
 def test_axes_of_figures_are_true(source: StudySource, tmp_path: Path) -> None:
     row = next(row for row in source.table.rows.values() if row.top1 is not None)
-    rows = [row._replace(number=i, macs=macs, top1=0.5 + i / 10) for i, macs in enumerate((4e6, 9e6, 3e7))]
+    rows = [row._replace(number=i, objective=macs, top1=0.5 + i / 10) for i, macs in enumerate((4e6, 9e6, 3e7))]
     draw_front(front_data("s", {"macs": 4e7}, rows), tmp_path / "front.svg")
     labels = re.findall(r">([\d.]+[kMG]?)<", (tmp_path / "front.svg").read_text())
     assert {"5M", "10M", "20M"} <= set(labels)
@@ -72,7 +72,7 @@ def test_axes_of_figures_are_true(source: StudySource, tmp_path: Path) -> None:
 
 def test_a_random_arm_shares_the_axis_of_the_hypervolume(source: StudySource, tmp_path: Path) -> None:
     rows = list(source.table.rows.values())
-    cheap = [row._replace(macs=row.macs / 10) for row in rows]
+    cheap = [row._replace(objective=row.objective / 10) for row in rows]
     steps, arm = progress_data(LIMITS, rows, 0.1, cheap), progress_data(LIMITS, cheap, 0.1, rows)
     assert steps[-1]["volume"] < progress_data(LIMITS, rows, 0.1)[-1]["volume"]
     assert steps[-1]["volume"] < arm[-1]["volume"]

@@ -14,7 +14,7 @@ export class App {
     this.charts = {};
     this.error = null;
     this.state = {
-      primary: null, overlays: [], selected: null, compared: null, budget: null, replay: null, axis: "trials", cost: "macs",
+      primary: null, overlays: [], selected: null, compared: null, budget: null, replay: null, axis: "trials", cost: null,
       hidden: new Set(["published"]), paused: false,
     };
     this.panels = [];
@@ -41,7 +41,7 @@ export class App {
 
   async setPrimary(key, patch = {}) {
     await this.load(key);
-    const overlays = this.state.overlays.filter((other) => other !== key);
+    const overlays = this.state.overlays.filter((other) => other !== key && this.comparable(other, key));
     const arm = this.armOf(key);
     if (arm && !overlays.includes(arm) && !this.offered.has(arm)) {
       this.offered.add(arm); // once: whoever takes it away does not want it
@@ -67,7 +67,13 @@ export class App {
     const { overlays } = this.state;
     if (overlays.includes(key)) return this.set({ overlays: overlays.filter((other) => other !== key) });
     await this.load(key);
+    if (!this.comparable(key, this.state.primary)) throw new Error(`${key} makes another cost low (${this.studies.get(key).costName}), so it cannot be laid over ${this.state.primary}`);
     return this.set({ overlays: [...overlays, key].slice(-MOST_OVERLAYS) });
+  }
+
+  // Whether two studies make the same cost low.
+  comparable(one, two) {
+    return this.studies.get(one).facts.objective === this.studies.get(two).facts.objective;
   }
 
   async load(key) {

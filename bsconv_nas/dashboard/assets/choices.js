@@ -53,7 +53,7 @@ function draw(app, host, front, found, by) {
   const widest = Math.max(...front.flatMap((row) => found[row.number].map((layer) => layer.width)));
   const columns = Array.from({ length: depth }, (_, index) => el("th", {}, index + 1));
   const rows = [...front].reverse().map((row) => el("tr", pressable(() => app.set({ selected: row.number })),
-    el("th", { scope: "row" }, `${percent(row.top1, 1)}`, el("small", {}, amount(row.macs))),
+    el("th", { scope: "row" }, `${percent(row.top1, 1)}`, el("small", {}, app.study.costText(row.objective))),
     found[row.number].map((layer) => cell(layer, by, widest))));
   replace(host, el("table", { class: "heat" }, el("thead", {}, el("tr", {}, el("th", {}, "layer"), columns)), el("tbody", {}, rows)), key(by));
 }

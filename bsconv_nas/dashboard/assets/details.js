@@ -5,7 +5,7 @@ import { differences } from "./compare.js";
 import { byId, copyText, el, replace } from "./dom.js";
 import { save } from "./download.js";
 import { drawNetwork } from "./drawing.js";
-import { amount, clock, duration, geneLabel, milliseconds, percent, whole } from "./format.js";
+import { amount, clock, costAmount, costName, duration, percent, titled, whole } from "./format.js";
 
 export function detailsPanel(app) {
   const host = byId("details");
@@ -63,21 +63,18 @@ function content(app, study, row, trial) {
 }
 
 function costs(row, trial) {
-  const others = Object.entries(trial.cost).filter(([name]) => !["macs", "params"].includes(name));
+  const others = Object.entries(trial.cost).filter(([name]) => !["macs", "params"].includes(name)).map(([name, value]) => facts(name, value));
   const seconds = (trial.curve ?? []).reduce((sum, epoch) => sum + (epoch.seconds ?? 0), 0);
   const items = [
-    ["MACs", amount(row.macs)], ["Parameters", amount(row.params)],
-    ...others.map(([name, value]) => costText(name, value)),
+    row.macs !== null && ["MACs", amount(row.macs)], row.params !== null && ["Parameters", amount(row.params)], ...others,
     ["Training", seconds ? duration(seconds) : "–"], ["Seed", trial.seed ?? "–"], ["Ended", clock(row.completed)],
     row.worker && ["Worker", row.worker],
   ].filter(Boolean);
   return el("dl", { class: "facts" }, items.map(([term, value]) => el("div", { class: term === "Worker" ? "wide" : "" }, el("dt", {}, term), el("dd", {}, String(value)))));
 }
 
-function costText(name, value) {
-  if (name === "peak_activation") return ["Peak activations", `${amount(value)}B`];
-  if (name === "latency_ms") return ["Latency", milliseconds(value)];
-  return [name, amount(value)];
+function facts(name, value) {
+  return name === "peak_activation" ? ["Peak activations", `${amount(value)}B`] : [titled(costName(name)), costAmount(name, value)];
 }
 
 function buttons(study, trial) {
@@ -110,7 +107,7 @@ export function bar(share) {
 }
 
 function geneTable({ genes }) {
-  const rows = Object.entries(genes).map(([name, value]) => el("tr", {}, el("td", {}, geneLabel(name)), el("td", { class: "number" }, String(value))));
+  const rows = Object.entries(genes).map(([name, value]) => el("tr", {}, el("td", {}, name), el("td", { class: "number" }, String(value))));
   return el("table", { class: "layers" }, el("tbody", {}, rows));
 }
 

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 
 const COPIED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "font-family", "font-size", "font-weight", "opacity", "paint-order"];
-const COLUMNS = ["number", "state", "identity", "macs", "params", "top1", "allowed", "started", "completed", "over", "known", "latency", "worker"];
+const COLUMNS = ["number", "state", "identity", "macs", "params", "top1", "allowed", "started", "completed", "over", "known", "latency", "worker", "objective"];
 
 export function save(name, type, content) {
   const link = el("a", { href: URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type })), download: name });
@@ -52,6 +52,6 @@ export function saveCsv(rows, name) {
 }
 
 export function saveJson(study, rows, front, name) {
-  const value = { schema_version: 1, study: study.facts.name, limits: study.facts.limits, front: front.map((row) => row.number), trials: rows };
+  const value = { schema_version: 1, study: study.facts.name, objective: study.facts.objective, limits: study.facts.limits, front: front.map((row) => row.number), trials: rows };
   save(`${name}.json`, "application/json", `${JSON.stringify(value, null, 1)}\n`);
 }

@@ -40,6 +40,23 @@ export function milliseconds(value) {
   return value === null || value === undefined ? "–" : `${+value.toPrecision(3)} ms`;
 }
 
+export function titled(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// A cost by its name: what it is called, and an amount of it without and with that name.
+export function costName(cost) {
+  return { macs: "MACs", params: "parameters" }[cost] ?? cost.replace(/_ms$/, "");
+}
+
+export function costAmount(cost, value) {
+  return cost.endsWith("_ms") ? milliseconds(value) : amount(value);
+}
+
+export function costText(cost, value) {
+  return `${costAmount(cost, value)} ${costName(cost)}`;
+}
+
 export function clock(seconds) {
   return seconds === null ? "–" : new Date(1000 * seconds).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 }

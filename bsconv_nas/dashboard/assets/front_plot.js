@@ -1,8 +1,8 @@
-// The plot of accuracy versus MACs.
+// The plot of accuracy versus the cost that the search makes low (usually MACs), or another cost.
 
 import { Chart } from "./chart.js";
 import { byId, el, overlayKeys, replace, svg } from "./dom.js";
-import { MACS_LABEL, amount, milliseconds, percent, shortAmount } from "./format.js";
+import { MACS_LABEL, amount, costAmount, costText, milliseconds, percent, shortAmount, titled } from "./format.js";
 import { bestUnder, frontOf } from "./pareto.js";
 import { paddedDomain } from "./scale.js";
 import { resetZoom, zoomBy } from "./zoom.js";
@@ -19,16 +19,29 @@ const GROUPS = [
   { id: "published", text: "published, full training (test)", shape: "square" },
 ];
 
-// What the horizontal axis can be: the name of its limit, its label, and values in words.
+// What the horizontal axis can be beside a cost without a column of its own: the name of its limit, its label, and
+// values in words.
 const COSTS = {
   macs: { limit: "macs", label: MACS_LABEL, name: "MACs", text: amount, tick: shortAmount },
   params: { limit: "params", label: "Parameters", name: "parameters", text: (value) => `${amount(value)} params`, tick: shortAmount },
   latency: { limit: "latency_ms", label: "Latency (ms, batch 1, sum of measured operations)", name: "latency", text: milliseconds, tick: (value) => String(+value.toPrecision(3)) },
 };
 
+// The axis that a study begins with: that of the cost which its search makes low.
+function mainAxis(study) {
+  return Object.keys(COSTS).find((id) => COSTS[id].limit === study.facts.objective) ?? "objective";
+}
+
+function axisOf(study, id) {
+  if (id !== "objective") return COSTS[id];
+  const limit = study.facts.objective;
+  const [name, unit] = [study.costName, limit.endsWith("_ms") ? " (ms)" : ""];
+  return { limit, name, label: titled(name) + unit, text: (value) => study.costText(value), tick: shortAmount };
+}
+
 export function frontPlot(app) {
   const chart = new Chart(byId("front-chart"), {
-    label: "Accuracy versus MACs of all networks; arrow keys move along the front",
+    label: "Accuracy versus cost of all networks; arrow keys move along the front",
     xLabel: MACS_LABEL, yLabel: "Top-1 on held-out images", xLog: true,
     xFormat: shortAmount, yFormat: (value) => `${+(100 * value).toFixed(2)} %`,
     height: (width) => Math.max(320, Math.min(520, width * 0.56)),
@@ -49,9 +62,11 @@ export function frontPlot(app) {
     };
   }
   return (given) => {
-    const view = byCost(given, costShown(app, given.rows));
-    const { label, name, tick } = COSTS[view.cost];
-    Object.assign(chart.options, { xLabel: label, xFormat: tick });
+    const view = byCost(given, costShown(app, given));
+    const { label, name, tick } = view.axis;
+    const yLabel = view.study.facts.genes ? "Top-1" : "Top-1 on held-out images";
+    Object.assign(chart.options, { xLabel: label, xFormat: tick, xLog: isPositive(view), yLabel });
+    byId("front-caption").hidden = Boolean(view.study.facts.genes);
     byId("front-title").textContent = `Accuracy versus ${name}`;
     byId("budget-reset").hidden = app.state.budget === null;
     const groups = grouped(view);
@@ -63,23 +78,26 @@ export function frontPlot(app) {
 }
 
 // The chosen axis, if the study has that cost; buttons of those that it lacks are hidden.
-function costShown(app, rows) {
-  const has = (cost) => cost === "macs" || rows.some((row) => row[cost] !== null);
-  const shown = has(app.state.cost) ? app.state.cost : "macs";
+function costShown(app, { study, rows }) {
+  const main = mainAxis(study);
+  const has = (cost) => cost === main || (cost !== "objective" && rows.some((row) => row[cost] !== null));
+  const shown = app.state.cost && has(app.state.cost) ? app.state.cost : main;
   for (const button of document.querySelectorAll("[data-cost]")) {
     button.hidden = !has(button.dataset.cost);
+    if (button.dataset.cost === "objective") button.textContent = titled(study.costName);
     button.setAttribute("aria-pressed", String(button.dataset.cost === shown));
   }
   return shown;
 }
 
-// The view with another cost than MACs: its own front, and that cost's limit as a line that cannot be moved.
+// The view with another cost than that of the search: its own front, and its limit as a line that cannot be moved.
 function byCost(view, cost) {
-  if (cost === "macs") return { ...view, cost };
+  const axis = axisOf(view.study, cost);
+  if (cost === mainAxis(view.study)) return { ...view, cost, axis, main: true };
   const front = frontOf(view.rows, cost);
-  const budget = view.study.facts.limits[COSTS[cost].limit] ?? null;
+  const budget = view.study.facts.limits[axis.limit] ?? null;
   const overlays = view.overlays.map((other) => ({ ...other, front: frontOf(other.rows, cost) }));
-  return { ...view, cost, front, budget, overlays, best: bestUnder(front, budget, cost) };
+  return { ...view, cost, axis, main: false, front, budget, overlays, best: bestUnder(front, budget, cost) };
 }
 
 function grouped({ rows, front, study, cost }) {
@@ -130,7 +148,7 @@ function layersOf(app, view, groups) {
   if (shown("front")) layers.push({ kind: "dots", class: "front", points: groups.front, pick: true, first: true });
   if (shown("handmade")) layers.push({ kind: "dots", class: "handmade", shape: "diamond", size: 7, points: groups.handmade });
   layers.push(...selectionLayers(app, view));
-  if (best) layers.push({ kind: "label", class: "best", x: best[view.cost], y: best.top1, text: `${percent(best.top1)} · ${COSTS[view.cost].text(best[view.cost])}` });
+  if (best) layers.push({ kind: "label", class: "best", x: best[view.cost], y: best.top1, text: `${percent(best.top1)} · ${view.axis.text(best[view.cost])}` });
   if (view.budget !== null) layers.push(budgetLine(app, view));
   return layers;
 }
@@ -153,19 +171,24 @@ function selectionLayers(app, { study, best, cost }) {
   return layers;
 }
 
-function budgetLine(app, { budget, cost }) {
-  if (cost !== "macs") return { kind: "vline", class: "budget", x: budget, label: `limit ${COSTS[cost].text(budget)}` };
+function budgetLine(app, { budget, axis, main, study }) {
+  if (!main) return { kind: "vline", class: "budget", x: budget, label: `limit ${axis.text(budget)}` };
   const moved = app.state.budget !== null;
   return {
-    kind: "vline", class: "budget", x: budget, label: `${moved ? "what if: " : "budget "}${amount(budget)}`,
+    kind: "vline", class: "budget", x: budget, label: `${moved ? "what if: " : "budget "}${costAmount(study.facts.objective, budget)}`,
     onDrag: (value) => app.set({ budget: value, selected: null }),
     onReset: () => app.set({ budget: null }),
   };
 }
 
-function xDomain({ budget, study, cost }, layers) {
+// A logarithmic axis has no place for costs of 0 or less.
+function isPositive({ rows, cost }) {
+  return rows.every((row) => row[cost] === null || row[cost] > 0);
+}
+
+function xDomain(view, layers) {
   const points = layers.flatMap((layer) => layer.points ?? []).map((point) => point.x);
-  return paddedDomain([...points, budget, cost === "macs" ? study.budget : null], true, 0.05);
+  return paddedDomain([...points, view.budget, view.main ? view.study.budget : null], isPositive(view), 0.05);
 }
 
 // Above the highest point is room for the label of the best network.
@@ -211,9 +234,15 @@ function tip(app, { row, published, study }) {
   return [
     el("b", {}, `Trial ${row.number}`, study ? ` of ${owner.facts.name}` : "", name ? ` · ${name}` : ""),
     el("span", {}, accuracyText(row)),
-    el("span", {}, [`${amount(row.macs)} MACs`, row.params !== null && `${amount(row.params)} params`, row.latency !== null && milliseconds(row.latency)].filter(Boolean).join(" · ")),
+    el("span", {}, costsText(row, owner.facts.objective)),
     el("span", { class: "muted" }, row.identity),
   ];
+}
+
+function costsText(row, objective) {
+  const known = { macs: row.macs, params: row.params, latency_ms: row.latency };
+  const others = Object.entries(known).filter(([name, value]) => name !== objective && value !== null);
+  return [[objective, row.objective], ...others].map(([name, value]) => costText(name, value)).join(" · ");
 }
 
 function accuracyText(row) {

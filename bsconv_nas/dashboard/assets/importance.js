@@ -25,16 +25,16 @@ export function importancePanel(app) {
     if (!host.firstChild) replace(host, el("p", { class: "empty" }, "Working it out …"));
     const found = await app.source.importance(view.study.key).catch((error) => ({ error: error.message }));
     busy = false;
-    draw(host, found);
+    draw(host, found, view.study.facts.genes ? String : geneLabel);
   };
 }
 
-function draw(host, found) {
+function draw(host, found, label) {
   const entries = Object.entries(found).slice(0, SHOWN);
   if (found.error) replace(host, el("p", { class: "empty" }, found.error));
   else if (!entries.length) replace(host, el("p", { class: "empty" }, "Not enough trained networks that differ."));
   else {
     replace(host, el("ol", { class: "ranking" }, entries.map(([name, share]) => el("li", {},
-      el("span", { class: "name" }, geneLabel(name)), bar(share / entries[0][1]), el("span", { class: "number" }, `${(100 * share).toFixed(1)} %`)))));
+      el("span", { class: "name" }, label(name)), bar(share / entries[0][1]), el("span", { class: "number" }, `${(100 * share).toFixed(1)} %`)))));
   }
 }

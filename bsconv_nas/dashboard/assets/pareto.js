@@ -5,7 +5,7 @@ export function isCandidate(row) {
 }
 
 // Non-dominated rows by a rising cost; of equal rows the one that was complete first.
-export function frontOf(rows, cost = "macs") {
+export function frontOf(rows, cost = "objective") {
   const known = rows.filter((row) => isCandidate(row) && row[cost] !== null);
   const sorted = known.sort((a, b) => a[cost] - b[cost] || b.top1 - a.top1 || order(a, b));
   const front = [];
@@ -19,7 +19,7 @@ export function frontOf(rows, cost = "macs") {
   return front;
 }
 
-export function bestUnder(front, budget, cost = "macs") {
+export function bestUnder(front, budget, cost = "objective") {
   let best = null;
   for (const row of front) if (budget === null || row[cost] <= budget) best = row;
   return best;
@@ -41,7 +41,7 @@ export function hypervolume(front, axis, floor) {
   let area = 0;
   let edge = floor;
   for (const row of front) {
-    const position = axis(row.macs);
+    const position = axis(row.objective);
     if (row.top1 > edge && position < 1) {
       area += (1 - position) * (row.top1 - edge);
       edge = row.top1;
@@ -62,7 +62,7 @@ export function progress(rows, { budget, floor, others = [] }) {
   let front = [];
   let best = null;
   done.forEach((row, index) => {
-    if (isCandidate(row) && (budget === null || row.macs <= budget) && joins(front, row)) {
+    if (isCandidate(row) && (budget === null || row.objective <= budget) && joins(front, row)) {
       front = insert(front, row);
       best = Math.max(best ?? 0, row.top1);
       steps.push(step(index, row, begin, hypervolume(front, axis, floor) / (1 - floor), best));
@@ -74,7 +74,7 @@ export function progress(rows, { budget, floor, others = [] }) {
 }
 
 function extremes(rows) {
-  return [rows.reduce((m, row) => Math.min(m, row.macs), Infinity), rows.reduce((m, row) => Math.max(m, row.macs), 0)];
+  return [rows.reduce((m, row) => Math.min(m, row.objective), Infinity), rows.reduce((m, row) => Math.max(m, row.objective), -Infinity)];
 }
 
 function place(index, row, begin) {
@@ -86,10 +86,10 @@ function step(index, row, begin, volume, best) {
 }
 
 function joins(front, row) {
-  return !front.some((other) => other.macs <= row.macs && other.top1 >= row.top1);
+  return !front.some((other) => other.objective <= row.objective && other.top1 >= row.top1);
 }
 
 function insert(front, row) {
-  const kept = front.filter((other) => other.macs < row.macs || other.top1 > row.top1);
-  return [...kept, row].sort((a, b) => a.macs - b.macs);
+  const kept = front.filter((other) => other.objective < row.objective || other.top1 > row.top1);
+  return [...kept, row].sort((a, b) => a.objective - b.objective);
 }

@@ -1,7 +1,7 @@
 // The top of the page: how the study stands, the main numbers, and what to say of it.
 
 import { byId, copyText, el, replace } from "./dom.js";
-import { amount, duration, percent } from "./format.js";
+import { amount, costAmount, duration, percent } from "./format.js";
 import { progress } from "./pareto.js";
 
 const STATES = { running: "Running", finished: "Finished", interrupted: "Interrupted", empty: "No trials yet" };
@@ -20,14 +20,16 @@ export function statusPanel(app) {
   };
 }
 
-function facts({ facts: { data, image_size: size, classes, training, sampler, space, train_images: images }, budget }) {
+function facts(study) {
+  const { facts: { data, image_size: size, classes, training, sampler, space, train_images: images } } = study;
+  const budget = study.budget === null ? null : study.costText(study.budget);
   const perCent = (share) => `${+(100 * share).toPrecision(3)} %`;
   const share = training.train_fraction && training.train_fraction < 1 ? ` of ${perCent(training.train_fraction)} of ${amount(images)} images` : "";
   const first = Math.floor((training.small_first ?? 0) * training.epochs);
   const small = first ? ` (the first ${first > 1 ? `${first} ` : ""}with smaller images)` : "";
   return [
     data && `${data}${size ? `, ${size.join("×")} px` : ""}${classes ? `, ${classes} classes` : ""}`,
-    budget !== null && `at most ${amount(budget)} MACs`,
+    budget !== null && `at most ${budget}`,
     training.epochs && `${training.epochs} epoch${training.epochs > 1 ? "s" : ""}${share}${small}`,
     space && `space ${space}`, sampler && `sampler ${sampler}`,
   ].filter(Boolean).join("  ·  ");
@@ -42,8 +44,8 @@ function drawNumbers({ study, rows, front, best, budget, overlays }) {
   const begin = rows.reduce((least, row) => Math.min(least, row.started ?? Infinity), Infinity);
   const end = ended.reduce((most, row) => Math.max(most, row.completed), 0);
   const tiles = [
-    tile(percent(best?.top1), "best validation top-1", budget !== null ? `within ${amount(budget)} MACs` : "no budget set", "main"),
-    tile(amount(best?.macs), "MACs of the best", best ? `${amount(best.params)} parameters` : ""),
+    tile(percent(best?.top1), "best validation top-1", budget !== null ? `within ${study.costText(budget)}` : "no budget set", "main"),
+    tile(best ? costAmount(study.facts.objective, best.objective) : "–", `${study.costName} of the best`, best && best.params !== null ? `${amount(best.params)} parameters` : ""),
     tile(front.length, "networks on the front", volume === null ? "" : `hypervolume ${volume.toFixed(3)}`),
     tile(`${ended.length}`, `of ${study.standing.asked} trials ended`, ended.length ? `over ${duration(end - begin)}` : "", "", ended.length / Math.max(1, study.standing.asked)),
     tile(count("complete"), "trained", `${count("stopped")} stopped early, ${count("failed")} failed`),

@@ -1,8 +1,10 @@
 // What the page knows of each study: rows by number, facts, and how it stands.
 
+import { costName, costText } from "./format.js";
+
 const FIELDS = [
   "number", "state", "macs", "params", "top1", "allowed", "started", "completed", "identity",
-  "epoch", "epochs", "latest", "over", "known", "worker", "heard", "latency",
+  "epoch", "epochs", "latest", "over", "known", "worker", "heard", "latency", "objective",
 ];
 
 export class Study {
@@ -11,7 +13,7 @@ export class Study {
     this.epoch = "";
     this.revision = 0;
     this.rows = new Map();
-    this.facts = { name: key, limits: {}, training: {}, references: {}, published: [] };
+    this.facts = { name: key, limits: {}, objective: "macs", genes: null, training: {}, references: {}, published: [] };
     this.standing = { state: "empty", asked: 0, resume: "" };
     this.final = null;
     this.error = null;
@@ -36,7 +38,16 @@ export class Study {
   }
 
   get budget() {
-    return this.facts.limits.macs ?? null;
+    return this.facts.limits[this.facts.objective] ?? null;
+  }
+
+  // The name of the cost that the search makes low, and an amount of it in words.
+  get costName() {
+    return costName(this.facts.objective);
+  }
+
+  costText(value) {
+    return costText(this.facts.objective, value);
   }
 
   get floor() {

@@ -1,7 +1,7 @@
 // All trials as a table: sorted, filtered, a page at a time.
 
 import { byId, el, pressable, replace } from "./dom.js";
-import { amount, duration, milliseconds, percent } from "./format.js";
+import { amount, costAmount, duration, milliseconds, percent, titled } from "./format.js";
 
 const PAGE = 15;
 const seconds = (row) => (row.completed !== null && row.started !== null ? row.completed - row.started : null);
@@ -9,8 +9,9 @@ const COLUMNS = [
   { id: "number", text: "Trial", value: (row) => row.number, cell: (row) => row.number },
   { id: "state", text: "State", value: (row) => row.state, cell: (row) => row.state, words: true },
   { id: "top1", text: "Val top-1", value: (row) => row.top1 ?? row.latest, cell: (row) => percent(row.top1 ?? row.latest) },
-  { id: "macs", text: "MACs", value: (row) => row.macs, cell: (row) => amount(row.macs) },
-  { id: "params", text: "Params", value: (row) => row.params, cell: (row) => amount(row.params) },
+  { id: "objective", text: "Cost", value: (row) => row.objective, cell: (row, study) => costAmount(study.facts.objective, row.objective) },
+  { id: "macs", text: "MACs", value: (row) => row.macs, cell: (row) => amount(row.macs), optional: true },
+  { id: "params", text: "Params", value: (row) => row.params, cell: (row) => amount(row.params), optional: true },
   { id: "latency", text: "Latency", value: (row) => row.latency, cell: (row) => milliseconds(row.latency), optional: true },
   { id: "seconds", text: "Time", value: seconds, cell: (row) => duration(seconds(row)) },
   { id: "avoided", text: "Replaced", value: (row) => row.over + row.known, cell: (row) => row.over + row.known || "" },
@@ -31,7 +32,7 @@ function draw(app, state) {
   const { study, rows, front } = app.view;
   const members = new Set(front);
   const wanted = rows.filter((row) => matches(row, state.text, members, study.facts.references));
-  const columns = COLUMNS.filter((one) => !one.optional || rows.some((row) => row[one.id] !== null));
+  const columns = columnsOf(study, rows);
   const column = COLUMNS.find((one) => one.id === state.by);
   wanted.sort((a, b) => compare(column.value(a), column.value(b)) * (state.down ? -1 : 1) || a.number - b.number);
   const pages = Math.max(1, Math.ceil(wanted.length / PAGE));
@@ -42,11 +43,11 @@ function draw(app, state) {
     draw(app, state);
   };
   const head = columns.map((one) => el("th", { class: one.words ? "" : "number", "aria-sort": one.id === state.by ? (state.down ? "descending" : "ascending") : "none" },
-    el("button", { type: "button", onclick: go({ by: one.id, down: one.id === state.by ? !state.down : true, page: 0 }) }, one.text)));
+    el("button", { type: "button", onclick: go({ by: one.id, down: one.id === state.by ? !state.down : true, page: 0 }) }, one.id === "objective" ? titled(study.costName) : one.text)));
   const body = shown.map((row) => el("tr", {
     class: `${members.has(row) ? "member" : ""} ${row.number === app.state.selected ? "chosen" : ""}`, "data-trial": row.number,
     ...pressable((event) => app.set(event.shiftKey ? { compared: row.number } : { selected: row.number })),
-  }, columns.map((one) => el("td", { class: one.words ? one.id : "number" }, cellOf(one, row)))));
+  }, columns.map((one) => el("td", { class: one.words ? one.id : "number" }, cellOf(one, row, study)))));
   const focused = document.activeElement?.dataset?.trial;
   replace(byId("trials"), el("table", { class: "trials" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
   if (focused) byId("trials").querySelector(`[data-trial="${focused}"]`)?.focus();
@@ -55,8 +56,14 @@ function draw(app, state) {
     el("button", { type: "button", disabled: state.page >= pages - 1, onclick: go({ page: state.page + 1 }), "aria-label": "Later rows" }, "›"));
 }
 
-function cellOf(column, row) {
-  return column.id === "state" ? el("span", { class: `dot-state ${row.state}` }, row.state) : String(column.cell(row));
+// The cost that the search makes low is a column once, under its own name where it has a column of its own.
+function columnsOf(study, rows) {
+  const again = { macs: "macs", params: "params", latency_ms: "latency" }[study.facts.objective];
+  return COLUMNS.filter((one) => (one.id === "objective" ? !again : !one.optional || rows.some((row) => row[one.id] !== null)));
+}
+
+function cellOf(column, row, study) {
+  return column.id === "state" ? el("span", { class: `dot-state ${row.state}` }, row.state) : String(column.cell(row, study));
 }
 
 function compare(a, b) {

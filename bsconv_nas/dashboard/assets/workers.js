@@ -31,11 +31,11 @@ export function workersOf(study) {
   return [...found.values()].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
-// Seconds per epoch and MAC that half of the trainings needed at most.
+// Seconds per epoch and unit of cost that half of the trainings needed at most.
 function paceOf(study) {
   const epochs = study.facts.training.epochs ?? 1;
-  const paces = study.all().filter((row) => row.state === "complete" && row.started !== null && row.macs > 0)
-    .map((row) => (row.completed - row.started) / epochs / row.macs).sort((a, b) => a - b);
+  const paces = study.all().filter((row) => row.state === "complete" && row.started !== null && row.objective > 0)
+    .map((row) => (row.completed - row.started) / epochs / row.objective).sort((a, b) => a - b);
   return paces.length ? paces[Math.floor(paces.length / 2)] : 0;
 }
 
@@ -44,7 +44,7 @@ function silence(study, row) {
 }
 
 function isStale(study, row, pace) {
-  return silence(study, row) > Math.max(LEAST_SILENCE, EPOCHS * pace * row.macs);
+  return silence(study, row) > Math.max(LEAST_SILENCE, EPOCHS * pace * row.objective);
 }
 
 function trial(app, study, row, pace) {
@@ -55,7 +55,7 @@ function trial(app, study, row, pace) {
   const text = row.epoch ? `epoch ${row.epoch} of ${row.epochs}, ${percent(row.latest)}` : "first epoch";
   const silent = duration(silence(study, row));
   return el("button", { type: "button", class: `run ${stale ? "stale" : ""}`, onclick: () => app.set({ selected: row.number }) },
-    el("b", {}, `Trial ${row.number}`), el("span", {}, `${amount(row.macs)} MACs, ${text}`), meter,
+    el("b", {}, `Trial ${row.number}`), el("span", {}, `${study.costText(row.objective)}, ${text}`), meter,
     el("small", {}, waits ? "waits for the search to continue" : stale ? `no news for ${silent}: slow or stuck` : row.epoch ? `heard ${silent} ago` : `begun ${silent} ago`));
 }
 

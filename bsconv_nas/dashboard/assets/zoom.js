@@ -55,7 +55,7 @@ function zoomTo(chart, [x1, y1], [x2, y2]) {
     x: [Math.min(x1, x2), Math.max(x1, x2)].map((pixel) => x.invert(pixel)),
     y: [Math.max(y1, y2), Math.min(y1, y2)].map((pixel) => y.invert(pixel)),
   };
-  if (!makeScale(view.y, [0, 1], false).ticks(3).length || view.x[1] / view.x[0] < 1.0001) return;
+  if (!makeScale(view.y, [0, 1], false).ticks(3).length || (chart.options.xLog && view.x[1] / view.x[0] < 1.0001)) return;
   chart.view = view;
   chart.render();
 }
