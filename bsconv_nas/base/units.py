@@ -71,25 +71,6 @@ def format_amount(value: float) -> str:
     return f"{value:g}" if value == int(value) else f"{value:.3g}"
 
 
-def cost_name(cost: str) -> str:
-    """The name of a cost as it is shown: MACs for `macs`, any other as it is stored but for its unit `_ms`."""
-    return "MACs" if cost == "macs" else cost.removesuffix("_ms")
-
-
-def format_cost(cost: str, value: float) -> str:
-    """A cost without its name; one whose name ends in `_ms` is in milliseconds.
-
-    >>> format_cost("latency_ms", 2.5), format_cost("macs", 12_988_938)
-    ('2.50 ms', '13.0M')
-    """
-    return f"{value:.2f} ms" if cost.endswith("_ms") else format_amount(value)
-
-
-def named_cost(cost: str, value: float) -> str:
-    """A cost with its name: `13.0M MACs`."""
-    return f"{format_cost(cost, value)} {cost_name(cost)}"
-
-
 def parse_duration(text: str, what: str = "duration") -> float:
     """Read a duration such as `90s`, `30m`, `1h30m` or a plain number of seconds, in seconds.
 

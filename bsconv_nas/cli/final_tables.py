@@ -6,24 +6,27 @@ from itertools import groupby
 from rich import box
 from rich.table import Table
 
-from bsconv_nas.final import margins, results
+from bsconv_nas.final import margins
 from bsconv_nas.final.margins import Row
+from bsconv_nas.final.results import cells, columns_of, headers
 
 _WIDE = 100  # columns from which the table has them all
 
 
 def networks_table(rows: Iterable[Row], width: int) -> Table:
     """The networks by kind, for a terminal of so many columns: a narrow one shows less of each."""
-    left_out = {""} if width >= _WIDE else {"", "params", "brief val"}  # the kind goes without saying: it is in names
-    shown = [index for index, header in enumerate(results.HEADERS) if header not in left_out]
+    rows = list(rows)
+    costs = columns_of(rows) if width >= _WIDE else ["macs"]
+    left_out = {""} if width >= _WIDE else {"", "brief val"}  # the kind goes without saying: it is in names
+    titles = headers(costs)
+    shown = [index for index, header in enumerate(titles) if header not in left_out]
     table = Table(box=box.SIMPLE_HEAD)
     for index in shown:
-        header = results.HEADERS[index]
-        _add_column(table, header, name=header == "network")
+        _add_column(table, titles[index], name=titles[index] == "network")
     for kind, of_kind in groupby(rows, key=lambda row: row.kind):
         for row in of_kind:
-            cells = results.cells(row)
-            table.add_row(*(cells[index] for index in shown), style="bold green" if kind == "searched" else None)
+            texts = cells(row, costs)
+            table.add_row(*(texts[index] for index in shown), style="bold green" if kind == "searched" else None)
         table.add_section()
     return table
 

@@ -9,10 +9,12 @@ from rich import box
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bsconv_nas.base.units import counted, format_amount
+from bsconv_nas.base.units import counted
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, err, out, print_json
-from bsconv_nas.cli.tables import percent
+from bsconv_nas.cli.tables import percent, plain_costs
 from bsconv_nas.errors import StudyError
+from bsconv_nas.networks.cost import METRICS
+from bsconv_nas.networks.metrics import cost_columns, cost_name, format_cost
 from bsconv_nas.study.custom import check_networks
 from bsconv_nas.study.locate import DEFAULT_DIR, load_study
 
@@ -49,13 +51,14 @@ def latency(
         print_json({"device": device, "batch": batch, "threads": threads, "backend": backend, "rows": measured})
         return
     table = Table(box=box.SIMPLE_HEAD, caption=device, caption_justify="left")
-    for header in ("network", "MACs", "params", "val top-1", "median", "quartiles", "images/s"):
+    costs = cost_columns(METRICS.keys() & rows[0].keys())
+    for header in ("network", *map(cost_name, costs), "val top-1", "median", "quartiles", "images/s"):
         table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
     for row, time in zip(rows, found, strict=True):
-        costs = (format_amount(row["macs"]), format_amount(row["params"]), percent(row["val_top1"]))
+        cells = (*(format_cost(name, row[name]) for name in costs), percent(row["val_top1"]))
         spread = f"{time.low_ms:.2f} to {time.high_ms:.2f} ms"
         table.add_row(
-            row["network"], *costs, f"{time.median_ms:.2f} ms", spread, f"{1000 * batch / time.median_ms:.0f}"
+            row["network"], *cells, f"{time.median_ms:.2f} ms", spread, f"{1000 * batch / time.median_ms:.0f}"
         )
     out.print(table)
 
@@ -77,7 +80,7 @@ def _front(study: Any, setting: Any, runner: Any) -> tuple[list[dict[str, Any]],
     for record in study.front():
         arch = record.arch_spec()
         assert arch is not None, "studies without networks are refused"
-        costs = {"macs": int(record.cost["macs"]), "params": int(record.cost["params"])}
+        costs = plain_costs({name: record.cost[name] for name in cost_columns(record.cost)})
         rows.append({"network": f"trial {record.number}", "trial": record.number, **costs, "val_top1": record.top1})
         runners.append(runner(build(arch, seed=0), (arch.in_channels, *arch.image_size), setting))
     if not rows:

@@ -6,9 +6,12 @@ import typer
 from rich import box
 from rich.table import Table
 
-from bsconv_nas.base.units import MACS_LABEL, format_amount, parse_amount
+from bsconv_nas.base.units import parse_amount
 from bsconv_nas.cli.console import JsonOption, out, print_json
 from bsconv_nas.cli.tables import percent
+from bsconv_nas.networks.metrics import captions, cost_name, format_cost
+
+_COSTS = ("macs", "params")  # what is published of the reference networks
 
 
 def models(
@@ -31,8 +34,7 @@ def models(
     rows: list[dict[str, Any]] = [
         {
             "model": name,
-            "macs": cost.macs,
-            "params": cost.params,
+            **{metric: getattr(cost, metric) for metric in _COSTS},
             "cifar10_top1": accuracies.get((name, "cifar10")),
             "cifar100_top1": accuracies.get((name, "cifar100")),
         }
@@ -43,12 +45,12 @@ def models(
     if as_json:
         print_json(rows)
         return
-    table = Table(box=box.SIMPLE_HEAD, caption=MACS_LABEL, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, caption="\n".join(captions(_COSTS)), caption_justify="left")
     table.add_column("model", no_wrap=True)
-    for header in ("MACs", "params", "CIFAR-10", "CIFAR-100"):
+    for header in (*map(cost_name, _COSTS), "CIFAR-10", "CIFAR-100"):
         table.add_column(header, justify="right", no_wrap=True)
     for row in rows:
-        cells = [format_amount(row["macs"]), format_amount(row["params"])]
+        cells = [format_cost(name, row[name]) for name in _COSTS]
         table.add_row(row["model"], *cells, percent(row["cifar10_top1"]), percent(row["cifar100_top1"]))
     out.print(table)
     out.print(f"{len(rows)} networks; accuracies as published. The grammar of names allows many more.", highlight=False)

@@ -10,6 +10,7 @@ from bsconv_nas.cli.tables import cost_table
 from bsconv_nas.cli.targets import NETWORK_HELP, find_target
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.networks.metrics import layer_costs
 from bsconv_nas.study.locate import DEFAULT_DIR
 
 
@@ -33,7 +34,7 @@ def profile(
 def _show_arch(title: str, arch: ArchSpec, as_json: bool) -> None:
     cost = cost_of(arch)
     if as_json:
-        layers = [layer._asdict() for layer in cost.layers]
+        layers = [{**layer._asdict(), **layer_costs(layer)} for layer in cost.layers]
         print_json({"arch_id": arch.arch_id, **cost.as_dict(), "layers": layers})
         return
     height, width = arch.image_size

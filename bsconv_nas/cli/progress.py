@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.base.units import format_amount, format_duration
+from bsconv_nas.base.units import format_duration
 from bsconv_nas.cli.tables import front_table, percent
 from bsconv_nas.evaluation import EpochResult
+from bsconv_nas.networks.metrics import named_cost
 from bsconv_nas.study import Front, TrialRecord, TrialState
+from bsconv_nas.study.objective import DEFAULT_OBJECTIVE
 
 _FRONT_ROWS = 8
 
@@ -88,6 +90,10 @@ def _avoided(record: TrialRecord) -> Counter[str]:
     return Counter(record.avoided or {})
 
 
+def _cost(record: TrialRecord) -> str:
+    return named_cost(DEFAULT_OBJECTIVE, record.cost[DEFAULT_OBJECTIVE])
+
+
 class PlainView(Tally):
     """One line per finished trial."""
 
@@ -97,7 +103,7 @@ class PlainView(Tally):
         what = percent(record.top1) if record.top1 is not None else (record.reason or record.state).splitlines()[0]
         self.console.print(
             f"[{len(self.records)}/{self.trials}] trial {record.number} {record.state}: "
-            f"{format_amount(record.cost['macs'])} MACs, {what}, {format_duration(record.seconds)} (best {best})",
+            f"{_cost(record)}, {what}, {format_duration(record.seconds)} (best {best})",
             markup=False,
             highlight=False,
         )
@@ -135,7 +141,7 @@ class LiveView(Tally):
         parts: list[str] = []
         for record, result in list(self.running.values()):
             state = f"epoch {result.epoch}/{result.epochs} {percent(result.top1)}" if result else "starting"
-            parts.append(f"trial {record.number} ({format_amount(record.cost['macs'])} MACs): {state}")
+            parts.append(f"trial {record.number} ({_cost(record)}): {state}")
         return "   ".join(parts) or "starting workers"
 
     def _front_table(self) -> RenderableType:

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsconv_nas.base.packaged import packaged_folder
-from bsconv_nas.base.units import cost_name, named_cost
 from bsconv_nas.cli.console import DirOption, JsonOption, StorageOption, StudyArgument, out, print_json
 from bsconv_nas.cli.tables import percent, record_row
 from bsconv_nas.errors import BsconvNasError
+from bsconv_nas.networks.metrics import cost_name, named_cost
 from bsconv_nas.study.lease import is_searched
 from bsconv_nas.study.locate import DEFAULT_DIR, find_folder, last_change, load_study, study_folders
 from bsconv_nas.study.settings import read_study_file, recipe_names

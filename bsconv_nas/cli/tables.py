@@ -1,17 +1,24 @@
 """Tables of networks and fronts for the terminal, and the same as plain data for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from bsconv_nas.base.units import MACS_LABEL, cost_name, format_amount, format_cost
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.networks.cost import Cost
-from bsconv_nas.networks.latency_table import LATENCY
 from bsconv_nas.networks.layer_types import LAYER_TYPES
+from bsconv_nas.networks.metrics import (
+    captions,
+    cost_columns,
+    cost_name,
+    exact_cost,
+    format_cost,
+    in_order,
+    layer_costs,
+)
 from bsconv_nas.study import Study, TrialRecord
 
 _BAR = 8
@@ -24,15 +31,19 @@ def front_rows(study: Study) -> list[dict[str, Any]]:
 
 def record_row(record: TrialRecord) -> dict[str, Any]:
     """One trial as plain data; `val_top1` is a fraction in [0, 1]."""
-    costs = {name: int(value) if value == int(value) else value for name, value in record.cost.items()}
     return {
         "trial": record.number,
         "arch_id": record.identity,
-        **costs,
+        **plain_costs(record.cost),
         "val_top1": record.top1,
         "seconds": round(record.seconds, 3),
         **({"genes": record.genes} if record.arch is None else {"layers": summary(record.arch_spec())}),
     }
+
+
+def plain_costs(costs: Mapping[str, float]) -> dict[str, float]:
+    """Costs by name, whole amounts as integers."""
+    return {name: int(value) if value == int(value) else value for name, value in costs.items()}
 
 
 def front_table(records: Sequence[TrialRecord], best: int | None = None, objective: str = "macs") -> Table:
@@ -40,9 +51,9 @@ def front_table(records: Sequence[TrialRecord], best: int | None = None, objecti
 
     The last column has the layers of a network or, in a space of one's own, the genes.
     """
-    costs = _shown_costs(records, objective)
+    costs = cost_columns((name for record in records for name in record.cost), objective)
     key = [layers_key()] if any(record.arch is not None for record in records) else []
-    caption = "\n".join([*key, *([MACS_LABEL] if "macs" in costs else [])])
+    caption = "\n".join([*key, *captions(costs)])
     table = Table(box=box.SIMPLE_HEAD, caption=caption or None, caption_justify="left")
     for header in ("trial", "network", *map(cost_name, costs), "val top-1"):
         table.add_column(escape(header), justify="left" if header == "network" else "right", no_wrap=True)
@@ -52,12 +63,6 @@ def front_table(records: Sequence[TrialRecord], best: int | None = None, objecti
         style = "bold green" if record.number == best else None
         table.add_row(*map(escape, _front_cells(record, records, costs)), style=style)
     return table
-
-
-def _shown_costs(records: Sequence[TrialRecord], objective: str) -> list[str]:
-    """Names of the costs that are columns: the usual ones of networks, or all of a space of one's own."""
-    usual = ("macs", "params", LATENCY) if all(record.arch for record in records) else tuple(records[0].cost)
-    return [name for name in dict.fromkeys((objective, *usual)) if any(name in record.cost for record in records)]
 
 
 def _front_cells(record: TrialRecord, records: Sequence[TrialRecord], costs: Sequence[str]) -> list[str]:
@@ -108,22 +113,20 @@ def layers_key() -> str:
 
 
 def cost_table(arch: ArchSpec, cost: Cost) -> Table:
-    """Per-layer table of a network."""
-    labels = _layer_labels(arch)
-    caption = f"{layer_types_key()}, /2: stride 2, SE: squeeze-excitation\n{MACS_LABEL}"
+    """Per-layer table of a network, with every cost that its layers tell."""
+    labels, totals = _layer_labels(arch), cost.as_dict()
+    costs = in_order(totals)
+    caption = "\n".join([f"{layer_types_key()}, /2: stride 2, SE: squeeze-excitation", *captions(costs)])
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, caption=caption, caption_justify="left", pad_edge=False)
     table.add_column("layer", footer="total", overflow="fold")  # on a narrow terminal: numbers are never cut
     table.add_column("type", no_wrap=True)
     table.add_column("output (C, H, W)", no_wrap=True)
-    table.add_column("MACs", f"{cost.macs:,}", justify="right", no_wrap=True)
-    table.add_column("params", f"{cost.params:,}", justify="right", no_wrap=True)
-    table.add_column("activations", f"{format_amount(cost.peak_activation)}B", justify="right", no_wrap=True)
+    for name in costs:
+        table.add_column(escape(cost_name(name)), exact_cost(name, totals[name]), justify="right", no_wrap=True)
     for layer in cost.layers:
-        shape = ", ".join(map(str, layer.out_shape))
-        activations = f"{format_amount(layer.peak_activation)}B"
-        table.add_row(
-            layer.name, labels.get(layer.name, layer.kind), shape, f"{layer.macs:,}", f"{layer.params:,}", activations
-        )
+        shape, alone = ", ".join(map(str, layer.out_shape)), layer_costs(layer)
+        cells = (exact_cost(name, alone[name]) for name in costs)
+        table.add_row(layer.name, labels.get(layer.name, layer.kind), shape, *cells)
     return table
 
 

@@ -112,7 +112,7 @@ class Api:
             source.refresh()
         except BsconvNasError as error:
             return {}, {"error": str(error)}
-        news = {"error": None, "standing": source.standing(), "final": source.final()}
+        news = {"error": None, "standing": source.standing(), "final": source.final(), "metrics": source.metrics}
         return source.update(epoch, revision), news
 
     def _source(self, request: Request) -> StudySource:

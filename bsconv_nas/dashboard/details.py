@@ -8,6 +8,7 @@ from bsconv_nas.dashboard.source import StudySource
 from bsconv_nas.errors import StudyError
 from bsconv_nas.networks.arch import ArchSpec, LayerSpec
 from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.networks.metrics import layer_costs
 
 
 def trial_details(source: StudySource, number: int) -> dict[str, Any]:
@@ -51,8 +52,7 @@ def layer_rows(arch: ArchSpec) -> list[dict[str, Any]]:
             "name": cost.name,
             "type": layer.label if layer else cost.kind,
             "shape": list(cost.out_shape),
-            "macs": cost.macs,
-            "params": cost.params,
+            "cost": layer_costs(cost),
             "shortcut": shortcut,
         }
         rows.append(row | _shape_of(layer, arch, cost.name))

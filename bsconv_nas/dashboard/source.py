@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from bsconv_nas.dashboard.published import published_curves
 from bsconv_nas.errors import StudyError
+from bsconv_nas.networks.metrics import descriptions
 from bsconv_nas.spaces.references import reference_names
 from bsconv_nas.study.importance import MOST_TRIALS, importances_apart
 from bsconv_nas.study.lease import searched_since
@@ -136,6 +137,11 @@ class StudySource:
             "published": published_curves(classes, size),
         }
 
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The costs of the study, in the order of columns: how each is called and written (see `descriptions`)."""
+        return descriptions((self.table.objective, *self.table.costs), self.table.objective)
+
     def final(self) -> dict[str, Any] | None:
         """Results of the full trainings (`final/results.json`), read anew when the file changed; None without."""
         signature = _signature(self.folder / "final" / "results.json")
@@ -146,8 +152,14 @@ class StudySource:
 
 def snapshot(source: StudySource) -> dict[str, Any]:
     """All rows of a study with its facts: what a page starts from."""
-    known = {"facts": source.facts, "standing": source.standing(), "final": source.final(), "now": time.time()}
-    return {**source.update("", 0), **known}
+    return {
+        **source.update("", 0),
+        "facts": source.facts,
+        "metrics": source.metrics,
+        "standing": source.standing(),
+        "final": source.final(),
+        "now": time.time(),
+    }
 
 
 def importance_of(source: StudySource) -> dict[str, float]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from bsconv_nas.export.formats import Format
 from bsconv_nas.export.source import Source
-from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.networks.cost import METRICS, cost_of
+from bsconv_nas.networks.metrics import cost_columns, exact_cost
 from bsconv_nas.nn.profile import ModelProfiler
 
 _INPUT = "`images`: float32 (N, 3, {height}, {width}), RGB, values in [0, 1]; `logits`: float32 (N, {classes})."
@@ -41,12 +42,20 @@ def _summary(source: Source, manifest: Mapping[str, Any]) -> str:
         "",
         "| cost | |",
         "|---|---:|",
-        f"| MACs (FLOPs as in the mobile literature) | {macs:,} |",
+        f"| {METRICS['macs'].label} | {macs:,} |",
         f"| FLOPs as PyTorch's counter shows them (2 x MACs) | {2 * macs:,} |",
         f"| MACs of the files for inference (normalisation folded) | {manifest['macs_inference']:,} |",
-        f"| parameters | {params:,} |",
+        f"| {METRICS['params'].label} | {params:,} |",
+        *_other_costs(source),
     ]
     return "\n".join(lines)
+
+
+def _other_costs(source: Source) -> list[str]:
+    """Rows for the costs that are columns elsewhere too, beside MACs and parameters."""
+    costs = {} if source.arch is None else cost_of(source.arch).as_dict()
+    others = [name for name in cost_columns(costs) if name not in ("macs", "params")]
+    return [f"| {METRICS[name].label} | {exact_cost(name, costs[name])} |" for name in others]
 
 
 def _accuracy(source: Source, manifest: Mapping[str, Any]) -> str:

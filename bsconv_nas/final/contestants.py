@@ -1,7 +1,7 @@
 """Who is trained fully: the best of the front under each budget, the best of a random arm, the nearest references."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bsconv_nas.base.units import format_amount
@@ -17,7 +17,10 @@ Kind = Literal["searched", "random", "reference"]
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A network of the comparison. `arch` is None for a network of `models`, which `name` then builds."""
+    """A network of the comparison. `arch` is None for a network of `models`, which `name` then builds.
+
+    `costs` has what is known beside MACs and parameters, by name.
+    """
 
     kind: Kind
     name: str
@@ -27,6 +30,7 @@ class Contestant:
     trial: int | None = None
     brief_val_top1: float | None = None
     arch: ArchSpec | None = None
+    costs: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def identity(self) -> str:
@@ -126,7 +130,7 @@ def _of_trial(kind: Kind, name: str, record: TrialRecord, budget: float) -> Cont
     if arch is None:
         raise StudyError("a study of a space of its own has no networks to train; evaluate its best points yourself")
     macs, params = int(record.cost["macs"]), int(record.cost["params"])
-    return Contestant(kind, name, budget, macs, params, record.number, record.top1, arch)
+    return Contestant(kind, name, budget, macs, params, record.number, record.top1, arch, record.cost)
 
 
 def _of_reference(reference: NamedCost, budget: float) -> Contestant:

@@ -1,7 +1,7 @@
 """How far the found networks are ahead of the others, budget by budget."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bsconv_nas.base.units import format_amount
 from bsconv_nas.statistics.intervals import difference_interval
@@ -9,7 +9,10 @@ from bsconv_nas.statistics.intervals import difference_interval
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One network. Accuracies are fractions; `test_top1` has one per seed, `interval` is the one at 95 %."""
+    """One network. Accuracies are fractions; `test_top1` has one per seed, `interval` is the one at 95 %.
+
+    `costs` has all costs that are known of it, by name; of a reference those are MACs and parameters.
+    """
 
     kind: str
     name: str
@@ -22,6 +25,7 @@ class Row:
     mean: float
     std: float
     interval: list[float]
+    costs: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,19 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from bsconv_nas.base.files import write_atomic
-from bsconv_nas.base.units import MACS_LABEL, format_amount
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.final import margins
 from bsconv_nas.final.contestants import Contestant
 from bsconv_nas.final.margins import Row
 from bsconv_nas.final.records import FinalRecord
+from bsconv_nas.networks.metrics import captions, cost_columns, cost_name, format_cost
 from bsconv_nas.pareto import CommonFront
 from bsconv_nas.statistics.intervals import binomial_interval, mean_interval
 
@@ -44,9 +45,14 @@ class FinalResults:
     def to_csv(self) -> str:
         """One row per network with a header; accuracies of the seeds are separated by spaces."""
         stream = io.StringIO()
-        rows = [{**asdict(row), "test_top1": " ".join(f"{v:.6f}" for v in row.test_top1)} for row in self.rows]
+        costs = [name for name in columns_of(self.rows) if name not in ("macs", "params")]
+        rows: list[dict[str, Any]] = [
+            {**asdict(row), "test_top1": " ".join(f"{v:.6f}" for v in row.test_top1)} for row in self.rows
+        ]
         for row in rows:
             row["interval_low"], row["interval_high"] = row.pop("interval")
+            known = row.pop("costs")
+            row |= {name: known.get(name, "") for name in costs}
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -54,8 +60,10 @@ class FinalResults:
 
     def to_markdown(self) -> str:
         """The tables with a caption that says how they were made."""
-        lines = ["| " + " | ".join(HEADERS) + " |", "|---|---|---:|---:|---:|---:|---:|---:|"]
-        lines += ["| " + " | ".join(cells(row)) + " |" for row in self.rows]
+        costs = columns_of(self.rows)
+        titles = headers(costs)
+        lines = ["| " + " | ".join(titles) + " |", "|---|---|" + "---:|" * (len(titles) - 2)]
+        lines += ["| " + " | ".join(cells(row, costs)) + " |" for row in self.rows]
         if self.margins:
             lines += ["", *margins.markdown(self.margins)]
         return "\n".join([*lines, "", *self.notes()]) + "\n"
@@ -82,7 +90,7 @@ class FinalResults:
                 f"The front of the hand-made networks alone has {100 * self.reference_share:.0f} % of the hypervolume "
                 "of the front of all networks here (accuracy over MACs on a logarithmic axis)."
             )
-        return [*notes, f"{MACS_LABEL}."]
+        return [*notes, *(f"{caption}." for caption in captions(columns_of(self.rows)))]
 
     def write(self, folder: Path) -> None:
         """Write results.json, results.md and results.csv.
@@ -95,19 +103,26 @@ class FinalResults:
         write_atomic(folder / "results.json", json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
-HEADERS = ("", "network", "budget", "MACs", "params", "brief val", "test top-1", "95 % interval")
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """Names of the costs that are columns: MACs, parameters, and others that are known of any network."""
+    return cost_columns(("macs", "params", *(name for row in rows for name in row.costs)))
 
 
-def cells(row: Row) -> list[str]:
-    """A row as text, in the order of `HEADERS`."""
+def headers(costs: Iterable[str]) -> list[str]:
+    """Headings of the table, with those of its costs (see `columns_of`)."""
+    return ["", "network", "budget", *map(cost_name, costs), "brief val", "test top-1", "95 % interval"]
+
+
+def cells(row: Row, costs: Iterable[str]) -> list[str]:
+    """A row as text, in the order of `headers`."""
     deviation = f" ± {100 * row.std:.2f}" if len(row.test_top1) > 1 else ""
     low, high = row.interval
+    known = {"macs": row.macs, "params": row.params, **row.costs}
     return [
         row.kind,
         row.name,
         format_amount(row.budget) if row.budget is not None else "",
-        format_amount(row.macs),
-        format_amount(row.params),
+        *(format_cost(name, known[name]) if name in known else "" for name in costs),
         "" if row.brief_val_top1 is None else f"{100 * row.brief_val_top1:.2f} %",
         f"{100 * row.mean:.2f}{deviation} %",
         f"{100 * low:.2f} to {100 * high:.2f} %",
@@ -143,6 +158,7 @@ def _row(contestant: Contestant, records: Sequence[FinalRecord]) -> Row:
         mean=fmean(tested),
         std=stdev(tested) if several else 0.0,
         interval=list(interval),
+        costs={"macs": contestant.macs, "params": contestant.params, **contestant.costs},
     )
 
 

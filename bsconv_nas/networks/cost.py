@@ -10,9 +10,9 @@ keeps meanwhile, in bytes at float32 and batch 1 (normalisation and activation i
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from bsconv_nas.base.units import MACS_LABEL, cost_name
+from bsconv_nas.base.units import MACS_LABEL
 from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
 from bsconv_nas.networks.layer_types import LAYER_TYPES, Conv
 
@@ -20,6 +20,7 @@ SE_REDUCTION = 4
 _BYTES = 4
 
 Shape = tuple[int, int, int]  # channels, height, width
+Unit = Literal["amount", "bytes", "ms"]
 
 
 class LayerCost(NamedTuple):
@@ -54,26 +55,45 @@ class Cost:
 
     def as_dict(self) -> dict[str, float]:
         """The totals by metric name: what objectives and limits refer to."""
-        return {name: metric.value(self) for name, metric in METRICS.items()}
+        return {name: metric.value(self) for name, metric in METRICS.items() if metric.value is not None}
 
 
 class Metric(NamedTuple):
-    """A cost that can be an objective, a limit or an axis of a plot."""
+    """A cost that can be an objective, a limit, a column and an axis of a plot.
+
+    Everything that shows costs takes what it needs from these fields (see `networks/metrics.py`):
+
+    - `label`: what it is, on an axis and in a model card.
+    - `value`: the cost of a network, never negative; None for one that layers do not tell, which only some spaces have.
+    - `name`: short, for headings and after amounts, as in `13.0M MACs`; empty for the key in `METRICS`.
+    - `unit`: how amounts are written: `13.0M`, `13.0MB` or `13.00 ms`. Costs in milliseconds are named `..._ms`.
+    - `column`: whether tables and plots have it. The cost that a search makes low is always there.
+    - `grows`: whether a network costs strictly more when it is wider, has larger images and more classes.
+    - `caption`: what is said once, below a table or on the axis of a figure, instead of `label`.
+    """
 
     label: str
-    value: Callable[[Cost], float]
+    value: Callable[[Cost], float] | None = None
+    name: str = ""
+    unit: Unit = "amount"
+    column: bool = True
+    grows: bool = True
+    caption: str = ""
 
 
 METRICS: dict[str, Metric] = {
-    "macs": Metric(MACS_LABEL, lambda cost: cost.macs),
-    "params": Metric("parameters", lambda cost: cost.params),
-    "peak_activation": Metric("peak activation memory (bytes at float32, batch 1)", lambda cost: cost.peak_activation),
+    "macs": Metric("MACs (FLOPs as in the mobile literature)", lambda cost: cost.macs, "MACs", caption=MACS_LABEL),
+    "params": Metric("parameters", lambda cost: cost.params, "params"),
+    "peak_activation": Metric(
+        "peak activation memory (bytes at float32, batch 1)",
+        lambda cost: cost.peak_activation,
+        "activations",
+        "bytes",
+        column=False,
+    ),
+    # A cost of the spaces that have a table of measured operations: see `networks/latency_table.py`.
+    "latency_ms": Metric("latency (ms, batch 1, sum of measured operations)", None, "latency", "ms"),
 }
-
-
-def cost_label(name: str) -> str:
-    """What an axis of that cost is called; a cost of a space of one's own has nothing but its name."""
-    return METRICS[name].label if name in METRICS else f"{cost_name(name)} (ms)" if name.endswith("_ms") else name
 
 
 def cost_of(arch: ArchSpec) -> Cost:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.base.units import MACS_LABEL, cost_name, format_amount, format_cost
+from bsconv_nas.base.units import format_amount
 from bsconv_nas.errors import UsageError
-from bsconv_nas.networks.cost import cost_label
+from bsconv_nas.networks.metrics import cost_label, cost_name, format_cost
 from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
 from bsconv_nas.study.rows import Row
 
@@ -142,7 +142,7 @@ def draw_final(data: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> N
         means = [100 * point["top1"] for points in data.values() for point in points]
         margin = 0.06 * (max(means) - min(means)) + 1
         axes.set_ylim(min(means) - margin, max(means) + margin)
-        axes.set(xlabel=MACS_LABEL, ylabel="test top-1 after full training (%)")
+        axes.set(xlabel=cost_label("macs"), ylabel="test top-1 after full training (%)")
         axes.legend(loc="lower right")
 
 

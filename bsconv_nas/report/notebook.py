@@ -8,8 +8,7 @@ from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from bsconv_nas.base.units import cost_name, format_cost
-from bsconv_nas.networks.cost import cost_label
+from bsconv_nas.networks.metrics import cost_label, cost_name, format_cost
 from bsconv_nas.study import Study, TrialRecord, TrialState
 
 if TYPE_CHECKING:

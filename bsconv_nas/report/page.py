@@ -15,6 +15,7 @@ from bsconv_nas.base.files import write_atomic
 from bsconv_nas.dashboard.details import front_choices, trial_details
 from bsconv_nas.dashboard.source import StudySource, importance_of, snapshot
 from bsconv_nas.errors import BsconvNasError
+from bsconv_nas.networks.metrics import cost_columns
 from bsconv_nas.pareto import front_indices
 from bsconv_nas.report.figures import draw_final, draw_front, draw_progress, final_data, front_data, progress_data
 from bsconv_nas.study.arms import random_arm
@@ -178,12 +179,12 @@ def _floor(source: StudySource) -> float:
 
 
 def _csv(front: list[Row], objective: str) -> str:
-    costs = {objective: "objective", "params": "params"}  # column and field of a row
+    costs = cost_columns((name for row in front for name in row.cost), objective)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["trial", "arch_id", *costs, "val_top1"])
     for row in front:
-        writer.writerow([row.number, row.identity, *(getattr(row, field) for field in costs.values()), row.top1])
+        writer.writerow([row.number, row.identity, *(row.cost.get(name) for name in costs), row.top1])
     return stream.getvalue()
 
 

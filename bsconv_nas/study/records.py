@@ -10,10 +10,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from bsconv_nas.base.units import named_cost
 from bsconv_nas.errors import StudyError
 from bsconv_nas.evaluation import EpochResult
 from bsconv_nas.networks.arch import ArchSpec
+from bsconv_nas.networks.metrics import named_cost
 from bsconv_nas.spaces.genes import Choice, Genotype
 
 

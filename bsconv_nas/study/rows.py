@@ -17,7 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bsconv_nas.base.limits import Limits
 from bsconv_nas.errors import StorageError, StudyError
-from bsconv_nas.networks.latency_table import LATENCY
 from bsconv_nas.study.objective import stored_objective
 from bsconv_nas.study.reading import reading_engine
 from bsconv_nas.study.records import TrialState
@@ -58,14 +57,13 @@ class Row(NamedTuple):
 
     `allowed` says whether all limits hold. `epoch` of `epochs` and `latest` (the accuracy after it) are those of a
     running or stopped trial. `over` and `known` count proposals that were not trained in its place. `worker` is the
-    process that its last epoch came from, at the time `heard`; `latency` the limit's milliseconds, if it has one.
-    `objective` is the cost that the search makes low (see `Study.objective`); a space of one's own may have no `macs`.
+    process that its last epoch came from, at the time `heard`. `cost` has all costs by name, and `objective` the one
+    that the search makes low (see `Study.objective`).
     """
 
     number: int
     state: str
-    macs: float | None
-    params: float | None
+    cost: Mapping[str, float]
     top1: float | None
     allowed: bool
     started: float | None
@@ -78,7 +76,6 @@ class Row(NamedTuple):
     known: int
     worker: str | None
     heard: float | None
-    latency: float | None
     objective: float
 
 
@@ -87,6 +84,8 @@ class StudyTable:
 
     `revision` rises with every change; `since` lists what changed after a revision. A study that is deleted and made
     again under its name counts as another one: `generation` rises, and rows start anew.
+
+    `costs` has the names of all costs that its trials have, as an ordered set.
 
     Args:
         url: of the database.
@@ -100,6 +99,7 @@ class StudyTable:
         self.revision = 0
         self.generation = 0
         self.attributes: dict[str, Any] = {}
+        self.costs: dict[str, None] = {}
         self._engine = reading_engine(url)
         self._study_id: int | None = None
         # Id and first start of the study, by which a later one of the same name is told from it.
@@ -202,7 +202,7 @@ class StudyTable:
     def _restart(self) -> None:
         self.generation += 1
         self.revision += 1
-        self.rows, self._changed_at, self._low = {}, {}, 0
+        self.rows, self.costs, self._changed_at, self._low = {}, {}, {}, 0
 
     def _read_rows(self, connection: sa.Connection) -> list[Row]:
         query = self._of_study(sa.select(_TRIALS)).where(_TRIALS.c.trial_id >= self._low).order_by(_TRIALS.c.trial_id)
@@ -247,6 +247,7 @@ class StudyTable:
             if self.rows.get(row.number) != row:
                 self.revision += 1
                 self.rows[row.number] = row
+                self.costs |= dict.fromkeys(row.cost)
                 self._changed_at[row.number] = self.revision
 
 
@@ -259,8 +260,7 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
     return Row(
         number=trial.number,
         state=str(state),
-        macs=cost.get("macs"),
-        params=cost.get("params"),
+        cost=cost,
         top1=top1 if state is TrialState.COMPLETE else None,
         allowed=all(cost.get(name, 0) <= bound for name, bound in limits.bounds.items()),
         started=_seconds(trial.datetime_start),
@@ -273,7 +273,6 @@ def _row(trial: Any, top1: float | None, attributes: Mapping[str, Any], limits: 
         known=avoided.get("known", 0),
         worker=worker and intern(worker),
         heard=heard,
-        latency=cost.get(LATENCY),
         objective=cost[objective],
     )
 

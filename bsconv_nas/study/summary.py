@@ -6,7 +6,8 @@ from typing import Any
 
 from bsconv_nas.base.html_table import html_table
 from bsconv_nas.base.limits import Limits
-from bsconv_nas.base.units import cost_name, counted, format_cost, named_cost
+from bsconv_nas.base.units import counted
+from bsconv_nas.networks.metrics import cost_name, format_cost, in_order, named_cost
 from bsconv_nas.study.fronts import front_of
 from bsconv_nas.study.records import TrialRecord
 
@@ -47,7 +48,7 @@ def study_html(name: str, records: Sequence[TrialRecord], limits: Limits, object
     front = front_of(records, limits, objective)
     shown = front[-_MOST_ROWS:]
     left_out = f"; the last {_MOST_ROWS} of {len(front)} on the front" if len(front) > _MOST_ROWS else ""
-    costs = list(dict.fromkeys([objective, *(name for record in shown for name in record.cost)]))
+    costs = in_order((name for record in shown for name in record.cost), objective)
     own_space = any(record.arch is None for record in shown)
     genes = list(shown[0].genes) if own_space else ["network"]
     rows = [

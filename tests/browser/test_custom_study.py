@@ -66,7 +66,7 @@ def test_the_page_shows_costs_and_genes_by_their_names(watched: Watch, directory
             assert row.locator("td").last.inner_text() == json.dumps(choice).strip(chr(34))
         page.locator("#trials tbody tr").nth(1).click(modifiers=["Shift"])
         page.locator(".compare", has_text="Energy").wait_for()
-        page.locator('[data-cost="latency"]').click()
+        page.locator('[data-cost="latency_ms"]').click()
         page.locator("#front-title", has_text="Accuracy versus latency").wait_for()
         watch.assert_clean(server.link)
 

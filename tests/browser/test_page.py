@@ -140,7 +140,7 @@ def test_other_costs_have_their_own_front(watched: Watch, studies: Path) -> None
         watch = watched()
         page = watch.open(server.link)
         assert page.locator("#front-chart .drag").count() == 1
-        page.locator('[data-cost="latency"]').click()
+        page.locator('[data-cost="latency_ms"]').click()
         page.locator("#front-title", has_text="Accuracy versus latency").wait_for()
         assert page.locator("#front-chart .axis-label", has_text="Latency (ms").count() == 1
         assert page.locator("#front-chart .drag").count() == 0

@@ -197,7 +197,7 @@ def test_size_by_hand() -> None:
     assert _packaged("cifar").size > 1e20
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.value is not None])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("enumerable", [5_000, 0], ids=["enumeration", "descent"])
 @pytest.mark.parametrize("space", SMALL_SPACES)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study.custom import write_custom_file
 from bsconv_nas.study.locate import load_study
@@ -204,7 +205,7 @@ def test_an_arm_stands_on_the_same_facts(tmp_path: Path, facts: dict[str, Any], 
     from bsconv_nas.study.arms import random_arm
 
     search_energy(tmp_path / "study", trials=1)
-    search_energy(tmp_path / "random", trials=1, sampler="random", fixed=facts)
+    search_energy(tmp_path / "random", trials=1, sampler="random", options=SearchOptions(fixed=facts))
     assert random_arm(tmp_path / "study") == (tmp_path / "random" if arm else None)
 
 

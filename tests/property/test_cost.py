@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bsconv_nas.networks.arch import ArchSpec, BlockSpec, HeadSpec, LayerSpec, StemSpec
-from bsconv_nas.networks.cost import cost_of, shortest_path
+from bsconv_nas.networks.cost import Cost, LayerCost, cost_of, shortest_path
 from bsconv_nas.nn.blocks import Block, SqueezeExcitation
 from bsconv_nas.nn.build import Network, build
 from bsconv_nas.spaces.references import REFERENCES
@@ -82,6 +82,13 @@ def _assert_exact(arch: ArchSpec) -> None:
         assert row.peak_activation == max(counted.of(row.name, counted.peaks)), row.name
         shape = counted.shapes[row.name]
         assert row.out_shape == (*shape, *(1,) * (3 - len(shape))), row.name
+    assert cost.as_dict() == Cost.of([_counted(row, counted) for row in cost.layers]).as_dict()
+
+
+def _counted(row: LayerCost, counted: Counter) -> LayerCost:
+    """A layer with MACs and peak memory as counted; every metric of `METRICS` is computed from such rows."""
+    macs, peak = sum(counted.of(row.name, counted.macs)), max(counted.of(row.name, counted.peaks))
+    return row._replace(macs=macs, peak_activation=peak)
 
 
 @given(archs())

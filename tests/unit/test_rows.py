@@ -43,7 +43,7 @@ def test_rows_are_what_the_study_holds(tmp_path: Path, space: GeneSpace) -> None
     for record in study.all_records:
         row = table.rows[record.number]
         assert (row.state, row.identity, row.top1) == (str(record.state), record.identity, record.top1)
-        assert (row.macs, row.params, row.allowed) == (record.cost["macs"], record.cost["params"], True)
+        assert (row.cost, row.objective, row.allowed) == (record.cost, record.cost["macs"], True)
         avoided = record.avoided or {}
         assert (row.over, row.known) == (avoided.get("over_limit", 0), avoided.get("known", 0))
         assert record.worker == row.worker == f"{socket.gethostname()} pid {os.getpid()}"

@@ -151,7 +151,7 @@ def test_names_that_are_no_folder_names_are_refused(name: str) -> None:
         ({"cpus_per_trial": 4096.0}, "--cpus-per-trial is 4096, but there are"),
         ({"data": "digit"}, "did you mean 'digits'"),
         ({"epoch_timeout": "5m", "workers": 0}, "--epoch-timeout needs workers"),
-        ({"grace_period": 2}, "which has no grace period"),
+        ({"grace_period": 2}, "has no grace period"),
         ({"sampler": "tpe", "top1_floor": 0.5}, "sampler tpe has no top1_floor"),
     ],
 )

@@ -67,7 +67,7 @@ export class App {
     const { overlays } = this.state;
     if (overlays.includes(key)) return this.set({ overlays: overlays.filter((other) => other !== key) });
     await this.load(key);
-    if (!this.comparable(key, this.state.primary)) throw new Error(`${key} makes another cost low (${this.studies.get(key).costName}), so it cannot be laid over ${this.state.primary}`);
+    if (!this.comparable(key, this.state.primary)) throw new Error(`${key} makes another cost low (${this.studies.get(key).metric().name}), so it cannot be laid over ${this.state.primary}`);
     return this.set({ overlays: [...overlays, key].slice(-MOST_OVERLAYS) });
   }
 

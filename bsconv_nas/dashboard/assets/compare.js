@@ -1,14 +1,14 @@
 // What differs between two networks.
 
 import { el } from "./dom.js";
-import { costAmount, costName, points, titled } from "./format.js";
+import { costAmount, points, titled } from "./format.js";
 
 export function differences(app, one, two) {
   const ratio = (a, b) => (b ? `×${(a / b).toFixed(2)}` : "–");
   const costs = [
     ["Top-1", one.top1 !== null && two.top1 !== null ? points(one.top1 - two.top1) : "–"],
-    ...Object.keys(one.cost).filter((name) => name !== "peak_activation").map((name) => [
-      titled(costName(name)), `${costAmount(name, one.cost[name])} · ${ratio(one.cost[name], two.cost[name])}`]),
+    ...app.study.costColumns.filter(({ id }) => one.cost[id] !== undefined).map((metric) => [
+      titled(metric.name), `${costAmount(metric, one.cost[metric.id])} · ${ratio(one.cost[metric.id], two.cost[metric.id])}`]),
   ];
   const isNetwork = one.layers.length > 0;
   const parts = isNetwork ? layerDifferences(one.layers, two.layers) : geneDifferences(one.genes, two.genes);

@@ -5,7 +5,7 @@ import { differences } from "./compare.js";
 import { byId, copyText, el, replace } from "./dom.js";
 import { save } from "./download.js";
 import { drawNetwork } from "./drawing.js";
-import { amount, clock, costAmount, costName, duration, percent, titled, whole } from "./format.js";
+import { clock, costAmount, duration, percent, titled, whole } from "./format.js";
 
 export function detailsPanel(app) {
   const host = byId("details");
@@ -52,29 +52,25 @@ function content(app, study, row, trial) {
     app.view.front.includes(row) && el("span", { class: "tag front" }, "on the front"),
     name && el("span", { class: "tag handmade" }, `hand-made: ${name}`),
     !row.allowed && el("span", { class: "tag warm" }, "over a limit"));
-  if (trial.error) return [head, tags, costs(row, { cost: {} }), el("p", { class: "empty" }, trial.error)];
-  return [head, tags, costs(row, trial),
+  if (trial.error) return [head, tags, costs(study, row, {}), el("p", { class: "empty" }, trial.error)];
+  return [head, tags, costs(study, row, trial),
     trial.reason && el("p", { class: "reason" }, trial.reason),
     trial.layers.length ? el("div", { class: "scroll drawing", tabindex: 0 }, drawNetwork(trial.layers)) : null,
     trial.layers.length ? el("p", { class: "caption" }, "Height: channels. Below: kernel size, channels, share of MACs. ▾ stride 2, ⌒ shortcut. U: BSConv-U; S-1/4: BSConv-S with p = 1/4.") : null,
     trial.curve.length > 1 ? el("div", { id: "curve-chart" }) : null,
     buttons(study, trial),
-    trial.layers.length ? layerTable(trial) : geneTable(trial)];
+    trial.layers.length ? layerTable(study, trial) : geneTable(trial)];
 }
 
-function costs(row, trial) {
-  const others = Object.entries(trial.cost).filter(([name]) => !["macs", "params"].includes(name)).map(([name, value]) => facts(name, value));
+function costs(study, row, trial) {
+  const known = study.metrics.filter(({ id }) => row.cost[id] !== undefined);
   const seconds = (trial.curve ?? []).reduce((sum, epoch) => sum + (epoch.seconds ?? 0), 0);
   const items = [
-    row.macs !== null && ["MACs", amount(row.macs)], row.params !== null && ["Parameters", amount(row.params)], ...others,
+    ...known.map((metric) => [titled(metric.name), costAmount(metric, row.cost[metric.id]), titled(metric.label)]),
     ["Training", seconds ? duration(seconds) : "–"], ["Seed", trial.seed ?? "–"], ["Ended", clock(row.completed)],
     row.worker && ["Worker", row.worker],
   ].filter(Boolean);
-  return el("dl", { class: "facts" }, items.map(([term, value]) => el("div", { class: term === "Worker" ? "wide" : "" }, el("dt", {}, term), el("dd", {}, String(value)))));
-}
-
-function facts(name, value) {
-  return name === "peak_activation" ? ["Peak activations", `${amount(value)}B`] : [titled(costName(name)), costAmount(name, value)];
+  return el("dl", { class: "facts" }, items.map(([term, value, title = ""]) => el("div", { class: term === "Worker" ? "wide" : "", title }, el("dt", {}, term), el("dd", {}, String(value)))));
 }
 
 function buttons(study, trial) {
@@ -89,15 +85,22 @@ function shareLink(study, trial) {
   return `${location.origin === "null" ? "" : location.origin}${location.pathname}#study=${encodeURIComponent(study.key)}&trial=${trial.number}`;
 }
 
-function layerTable({ layers, cost }) {
-  const most = Math.max(...layers.map((layer) => layer.macs));
+// Amounts of a layer or of the network in a table: whole numbers in full.
+function inFull(metric, value) {
+  return metric.unit === "amount" ? whole(value) : costAmount(metric, value);
+}
+
+function layerTable(study, { layers, cost }) {
+  const metrics = study.costColumns.filter(({ id }) => layers[0].cost[id] !== undefined);
+  const most = Math.max(...layers.map((layer) => layer.cost.macs));
   const row = (layer) => el("tr", {}, el("td", {}, layer.name.replace("blocks.", "").replace(".layers.", " · ")), el("td", {}, layer.type),
     el("td", {}, layer.type === "Linear" ? "" : `${layer.kernel}×${layer.kernel}${layer.stride > 1 ? ` /${layer.stride}` : ""}${layer.se ? " SE" : ""}`),
-    el("td", { class: "number" }, layer.shape.join("×")), el("td", { class: "number" }, bar(layer.macs / most), whole(layer.macs)), el("td", { class: "number" }, whole(layer.params)));
-  const head = ["Layer", "Type", "Kernel", "Output", "MACs", "Params"].map((text, i) => el("th", { class: i > 2 ? "number" : "" }, text));
+    el("td", { class: "number" }, layer.shape.join("×")), 
+    metrics.map((metric) => el("td", { class: "number" }, metric.id === "macs" ? bar(layer.cost.macs / most) : null, inFull(metric, layer.cost[metric.id]))));
+  const head = ["Layer", "Type", "Kernel", "Output", ...metrics.map((metric) => titled(metric.name))].map((text, i) => el("th", { class: i > 2 ? "number" : "" }, text));
   return el("details", { "data-part": "layers" }, el("summary", {}, `${layers.length} layers`),
     el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "layers" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, layers.map(row)),
-      el("tfoot", {}, el("tr", {}, el("td", { colspan: 4 }, "Total"), el("td", { class: "number" }, whole(cost.macs)), el("td", { class: "number" }, whole(cost.params)))))));
+      el("tfoot", {}, el("tr", {}, el("td", { colspan: 4 }, "Total"), metrics.map((metric) => el("td", { class: "number" }, inFull(metric, cost[metric.id]))))))));
 }
 
 export function bar(share) {

@@ -3,7 +3,6 @@
 import { el } from "./dom.js";
 
 const COPIED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "font-family", "font-size", "font-weight", "opacity", "paint-order"];
-const COLUMNS = ["number", "state", "identity", "macs", "params", "top1", "allowed", "started", "completed", "over", "known", "latency", "worker", "objective"];
 
 export function save(name, type, content) {
   const link = el("a", { href: URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type })), download: name });
@@ -45,13 +44,22 @@ export async function savePng(chart, name, scale = 2) {
   canvas.toBlob((blob) => save(`${name}.png`, "image/png", blob), "image/png");
 }
 
-export function saveCsv(rows, name) {
+// A trial by column; its costs stand between its network and its accuracy.
+function columnsOf(study, { number, state, identity, top1, allowed, started, completed, over, known, worker, objective, cost }) {
+  const costs = study.metrics.map(({ id }) => [id, cost[id]]);
+  return [["number", number], ["state", state], ["identity", identity], ...costs, ["top1", top1], ["allowed", allowed], ["started", started],
+    ["completed", completed], ["over", over], ["known", known], ["worker", worker], ["objective", objective]];
+}
+
+export function saveCsv(study, rows, name) {
   const cell = (value) => (value === null || value === undefined ? "" : /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-  const lines = [COLUMNS, ...rows.map((row) => COLUMNS.map((column) => cell(row[column])))];
+  const table = rows.map((row) => columnsOf(study, row));
+  const header = columnsOf(study, { cost: {} }).map(([column]) => cell(column));
+  const lines = [header, ...table.map((row) => row.map(([, value]) => cell(value)))];
   save(`${name}.csv`, "text/csv", `${lines.map((line) => line.join(",")).join("\n")}\n`);
 }
 
 export function saveJson(study, rows, front, name) {
-  const value = { schema_version: 1, study: study.facts.name, objective: study.facts.objective, limits: study.facts.limits, front: front.map((row) => row.number), trials: rows };
+  const value = { schema_version: 1, study: study.facts.name, objective: study.facts.objective, limits: study.facts.limits, front: front.map((row) => row.number), trials: rows.map((row) => ({ ...row.cost, ...row })) };
   save(`${name}.json`, "application/json", `${JSON.stringify(value, null, 1)}\n`);
 }

@@ -1,7 +1,5 @@
 // Numbers as people read them.
 
-export const MACS_LABEL = "MACs (FLOPs as in the mobile literature)";
-
 export function amount(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   for (const [suffix, scale] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
@@ -44,17 +42,24 @@ export function titled(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-// A cost by its name: what it is called, and an amount of it without and with that name.
-export function costName(cost) {
-  return { macs: "MACs", params: "parameters" }[cost] ?? cost.replace(/_ms$/, "");
+// How amounts of a cost are written, by its unit: in words, and at an axis.
+const UNITS = {
+  amount: { text: amount, tick: shortAmount },
+  bytes: { text: (value) => (value === null || value === undefined ? "–" : `${amount(value)}B`), tick: (value) => `${shortAmount(value)}B` },
+  ms: { text: milliseconds, tick: (value) => String(+value.toPrecision(3)) },
+};
+
+// An amount of a cost: alone, with the name of the cost, and at an axis. `metric` is a row of `Study.metrics`.
+export function costAmount(metric, value) {
+  return UNITS[metric.unit].text(value);
 }
 
-export function costAmount(cost, value) {
-  return cost.endsWith("_ms") ? milliseconds(value) : amount(value);
+export function costText(metric, value) {
+  return `${costAmount(metric, value)} ${metric.name}`;
 }
 
-export function costText(cost, value) {
-  return `${costAmount(cost, value)} ${costName(cost)}`;
+export function costTick(metric, value) {
+  return UNITS[metric.unit].tick(value);
 }
 
 export function clock(seconds) {

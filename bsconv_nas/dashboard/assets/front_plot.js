@@ -2,8 +2,8 @@
 
 import { Chart } from "./chart.js";
 import { byId, el, overlayKeys, replace, svg } from "./dom.js";
-import { MACS_LABEL, amount, costAmount, costText, milliseconds, percent, shortAmount, titled } from "./format.js";
-import { bestUnder, frontOf } from "./pareto.js";
+import { costAmount, costText, costTick, percent, shortAmount, titled } from "./format.js";
+import { bestUnder, costOf, frontOf } from "./pareto.js";
 import { paddedDomain } from "./scale.js";
 import { resetZoom, zoomBy } from "./zoom.js";
 
@@ -19,30 +19,10 @@ const GROUPS = [
   { id: "published", text: "published, full training (test)", shape: "square" },
 ];
 
-// What the horizontal axis can be beside a cost without a column of its own: the name of its limit, its label, and
-// values in words.
-const COSTS = {
-  macs: { limit: "macs", label: MACS_LABEL, name: "MACs", text: amount, tick: shortAmount },
-  params: { limit: "params", label: "Parameters", name: "parameters", text: (value) => `${amount(value)} params`, tick: shortAmount },
-  latency: { limit: "latency_ms", label: "Latency (ms, batch 1, sum of measured operations)", name: "latency", text: milliseconds, tick: (value) => String(+value.toPrecision(3)) },
-};
-
-// The axis that a study begins with: that of the cost which its search makes low.
-function mainAxis(study) {
-  return Object.keys(COSTS).find((id) => COSTS[id].limit === study.facts.objective) ?? "objective";
-}
-
-function axisOf(study, id) {
-  if (id !== "objective") return COSTS[id];
-  const limit = study.facts.objective;
-  const [name, unit] = [study.costName, limit.endsWith("_ms") ? " (ms)" : ""];
-  return { limit, name, label: titled(name) + unit, text: (value) => study.costText(value), tick: shortAmount };
-}
-
 export function frontPlot(app) {
   const chart = new Chart(byId("front-chart"), {
     label: "Accuracy versus cost of all networks; arrow keys move along the front",
-    xLabel: MACS_LABEL, yLabel: "Top-1 on held-out images", xLog: true,
+    xLabel: "", yLabel: "Top-1 on held-out images", xLog: true,
     xFormat: shortAmount, yFormat: (value) => `${+(100 * value).toFixed(2)} %`,
     height: (width) => Math.max(320, Math.min(520, width * 0.56)),
     onPick: (point, shift) => pick(app, point, shift),
@@ -55,17 +35,15 @@ export function frontPlot(app) {
   byId("zoom-reset").onclick = () => resetZoom(chart);
   byId("budget-reset").onclick = () => app.set({ budget: null });
   app.charts.front = chart;
-  for (const button of document.querySelectorAll("[data-cost]")) {
-    button.onclick = () => {
-      chart.view = null; // a zoom is of one axis
-      app.set({ cost: button.dataset.cost });
-    };
-  }
-  return (given) => {
-    const view = byCost(given, costShown(app, given));
-    const { label, name, tick } = view.axis;
+  const choose = (cost) => {
+    chart.view = null; // a zoom is of one axis
+    app.set({ cost });
+  };
+  return (whole) => {
+    const view = byCost(whole, costShown(app, whole, choose));
+    const { label, name } = view.axis;
     const yLabel = view.study.facts.genes ? "Top-1" : "Top-1 on held-out images";
-    Object.assign(chart.options, { xLabel: label, xFormat: tick, xLog: isPositive(view), yLabel });
+    Object.assign(chart.options, { xLabel: titled(label), xFormat: (value) => costTick(view.axis, value), xLog: isPositive(view), yLabel });
     byId("front-caption").hidden = Boolean(view.study.facts.genes);
     byId("front-title").textContent = `Accuracy versus ${name}`;
     byId("budget-reset").hidden = app.state.budget === null;
@@ -77,25 +55,26 @@ export function frontPlot(app) {
   };
 }
 
-// The chosen axis, if the study has that cost; buttons of those that it lacks are hidden.
-function costShown(app, { study, rows }) {
-  const main = mainAxis(study);
-  const has = (cost) => cost === main || (cost !== "objective" && rows.some((row) => row[cost] !== null));
-  const shown = app.state.cost && has(app.state.cost) ? app.state.cost : main;
-  for (const button of document.querySelectorAll("[data-cost]")) {
-    button.hidden = !has(button.dataset.cost);
-    if (button.dataset.cost === "objective") button.textContent = titled(study.costName);
-    button.setAttribute("aria-pressed", String(button.dataset.cost === shown));
+// The chosen cost, if the study has it, else the one that its search makes low. There is a button for each.
+function costShown(app, { study }, choose) {
+  const metrics = study.costColumns;
+  const shown = metrics.some(({ id }) => id === app.state.cost) ? app.state.cost : study.facts.objective;
+  const host = byId("costs");
+  const buttons = JSON.stringify(metrics);
+  if (host.dataset.buttons !== buttons) { // kept otherwise, and with it the focus
+    host.dataset.buttons = buttons;
+    replace(host, metrics.map(({ id, name, label }) => el("button", { type: "button", "data-cost": id, title: titled(label), onclick: () => choose(id) }, titled(name))));
   }
+  for (const button of host.children) button.setAttribute("aria-pressed", String(button.dataset.cost === shown));
   return shown;
 }
 
 // The view with another cost than that of the search: its own front, and its limit as a line that cannot be moved.
 function byCost(view, cost) {
-  const axis = axisOf(view.study, cost);
-  if (cost === mainAxis(view.study)) return { ...view, cost, axis, main: true };
+  const axis = view.study.metric(cost);
+  if (cost === view.study.facts.objective) return { ...view, cost, axis, main: true };
   const front = frontOf(view.rows, cost);
-  const budget = view.study.facts.limits[axis.limit] ?? null;
+  const budget = view.study.facts.limits[cost] ?? null;
   const overlays = view.overlays.map((other) => ({ ...other, front: frontOf(other.rows, cost) }));
   return { ...view, cost, axis, main: false, front, budget, overlays, best: bestUnder(front, budget, cost) };
 }
@@ -104,9 +83,9 @@ function grouped({ rows, front, study, cost }) {
   const members = new Set(front);
   const found = Object.fromEntries(GROUPS.map((group) => [group.id, []]));
   for (const row of rows) {
-    if (row[cost] === null) continue;
+    if (costOf(row, cost) === undefined) continue;
     const y = row.top1 ?? row.latest;
-    const point = { x: row[cost], y: row.state === "failed" ? null : y, row };
+    const point = { x: costOf(row, cost), y: row.state === "failed" ? null : y, row };
     if (members.has(row)) found.front.push(point);
     else if (row.state === "failed") found.failed.push(point);
     else if (row.state === "running") found.running.push(point);
@@ -148,13 +127,13 @@ function layersOf(app, view, groups) {
   if (shown("front")) layers.push({ kind: "dots", class: "front", points: groups.front, pick: true, first: true });
   if (shown("handmade")) layers.push({ kind: "dots", class: "handmade", shape: "diamond", size: 7, points: groups.handmade });
   layers.push(...selectionLayers(app, view));
-  if (best) layers.push({ kind: "label", class: "best", x: best[view.cost], y: best.top1, text: `${percent(best.top1)} · ${view.axis.text(best[view.cost])}` });
+  if (best) layers.push({ kind: "label", class: "best", x: costOf(best, view.cost), y: best.top1, text: `${percent(best.top1)} · ${costText(view.axis, costOf(best, view.cost))}` });
   if (view.budget !== null) layers.push(budgetLine(app, view));
   return layers;
 }
 
 function overlayLayers(other, index, cost) {
-  const points = other.front.map((row) => ({ x: row[cost], y: row.top1, row, study: other.study }));
+  const points = other.front.map((row) => ({ x: costOf(row, cost), y: row.top1, row, study: other.study }));
   const cls = `series-${index + 1}`;
   return [
     { kind: "line", class: cls, step: true, points },
@@ -166,16 +145,16 @@ function selectionLayers(app, { study, best, cost }) {
   const layers = [];
   for (const [number, cls] of [[app.state.selected ?? best?.number, "selected"], [app.state.compared, "compared"]]) {
     const row = study.rows.get(number);
-    if (row && row[cost] !== null) layers.push({ kind: "dots", class: cls, shape: "ring", size: 10, points: [{ x: row[cost], y: row.top1 ?? row.latest }] });
+    if (row && costOf(row, cost) !== undefined) layers.push({ kind: "dots", class: cls, shape: "ring", size: 10, points: [{ x: costOf(row, cost), y: row.top1 ?? row.latest }] });
   }
   return layers;
 }
 
-function budgetLine(app, { budget, axis, main, study }) {
-  if (!main) return { kind: "vline", class: "budget", x: budget, label: `limit ${axis.text(budget)}` };
+function budgetLine(app, { budget, axis, main }) {
+  if (!main) return { kind: "vline", class: "budget", x: budget, label: `limit ${costText(axis, budget)}` };
   const moved = app.state.budget !== null;
   return {
-    kind: "vline", class: "budget", x: budget, label: `${moved ? "what if: " : "budget "}${costAmount(study.facts.objective, budget)}`,
+    kind: "vline", class: "budget", x: budget, label: `${moved ? "what if: " : "budget "}${costAmount(axis, budget)}`,
     onDrag: (value) => app.set({ budget: value, selected: null }),
     onReset: () => app.set({ budget: null }),
   };
@@ -183,7 +162,7 @@ function budgetLine(app, { budget, axis, main, study }) {
 
 // A logarithmic axis has no place for costs of 0 or less.
 function isPositive({ rows, cost }) {
-  return rows.every((row) => row[cost] === null || row[cost] > 0);
+  return rows.every((row) => !(costOf(row, cost) <= 0));
 }
 
 function xDomain(view, layers) {
@@ -227,22 +206,21 @@ function glyph({ id, shape }) {
 
 function tip(app, { row, published, study }) {
   if (published) {
-    return [el("b", {}, published.name), el("span", {}, `${percent(published.test_top1)} test, published after full training`), el("span", {}, `${amount(published.macs)} MACs`)];
+    return [el("b", {}, published.name), el("span", {}, `${percent(published.test_top1)} test, published after full training`), el("span", {}, costText(app.study.metric("macs"), published.macs))];
   }
   const owner = study ?? app.study;
   const name = owner.facts.references[row.identity];
   return [
     el("b", {}, `Trial ${row.number}`, study ? ` of ${owner.facts.name}` : "", name ? ` · ${name}` : ""),
     el("span", {}, accuracyText(row)),
-    el("span", {}, costsText(row, owner.facts.objective)),
+    el("span", {}, costsText(row, owner)),
     el("span", { class: "muted" }, row.identity),
   ];
 }
 
-function costsText(row, objective) {
-  const known = { macs: row.macs, params: row.params, latency_ms: row.latency };
-  const others = Object.entries(known).filter(([name, value]) => name !== objective && value !== null);
-  return [[objective, row.objective], ...others].map(([name, value]) => costText(name, value)).join(" · ");
+function costsText(row, study) {
+  const metrics = study.costColumns.filter(({ id }) => costOf(row, id) !== undefined);
+  return metrics.map((metric) => costText(metric, costOf(row, metric.id))).join(" · ");
 }
 
 function accuracyText(row) {

@@ -106,7 +106,7 @@ function wireDownloads() {
     button.onclick = () => {
       if (format === "svg") saveSvg(app.charts[chart], `${name()}-${chart}`);
       if (format === "png") savePng(app.charts[chart], `${name()}-${chart}`);
-      if (format === "csv") saveCsv(app.view.rows, name());
+      if (format === "csv") saveCsv(app.study, app.view.rows, name());
       if (format === "json") saveJson(app.study, app.view.rows, app.view.front, name());
     };
   }

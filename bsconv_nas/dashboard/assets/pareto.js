@@ -4,10 +4,15 @@ export function isCandidate(row) {
   return row.state === "complete" && row.allowed && row.top1 !== null;
 }
 
+// A cost of a row by its name, or the one that the search makes low; undefined if the row has no such cost.
+export function costOf(row, cost = null) {
+  return cost === null ? row.objective : row.cost[cost];
+}
+
 // Non-dominated rows by a rising cost; of equal rows the one that was complete first.
-export function frontOf(rows, cost = "objective") {
-  const known = rows.filter((row) => isCandidate(row) && row[cost] !== null);
-  const sorted = known.sort((a, b) => a[cost] - b[cost] || b.top1 - a.top1 || order(a, b));
+export function frontOf(rows, cost = null) {
+  const known = rows.filter((row) => isCandidate(row) && costOf(row, cost) !== undefined);
+  const sorted = known.sort((a, b) => costOf(a, cost) - costOf(b, cost) || b.top1 - a.top1 || order(a, b));
   const front = [];
   let best = -Infinity;
   for (const row of sorted) {
@@ -19,9 +24,9 @@ export function frontOf(rows, cost = "objective") {
   return front;
 }
 
-export function bestUnder(front, budget, cost = "objective") {
+export function bestUnder(front, budget, cost = null) {
   let best = null;
-  for (const row of front) if (budget === null || row[cost] <= budget) best = row;
+  for (const row of front) if (budget === null || costOf(row, cost) <= budget) best = row;
   return best;
 }
 

@@ -1,7 +1,7 @@
 // The top of the page: how the study stands, the main numbers, and what to say of it.
 
 import { byId, copyText, el, replace } from "./dom.js";
-import { amount, costAmount, duration, percent } from "./format.js";
+import { amount, costAmount, costText, duration, percent } from "./format.js";
 import { progress } from "./pareto.js";
 
 const STATES = { running: "Running", finished: "Finished", interrupted: "Interrupted", empty: "No trials yet" };
@@ -43,9 +43,10 @@ function drawNumbers({ study, rows, front, best, budget, overlays }) {
   const volume = steps.length ? steps[steps.length - 1].volume : null;
   const begin = rows.reduce((least, row) => Math.min(least, row.started ?? Infinity), Infinity);
   const end = ended.reduce((most, row) => Math.max(most, row.completed), 0);
+  const second = study.costColumns.find(({ id }) => id !== study.facts.objective && best?.cost[id] !== undefined);
   const tiles = [
     tile(percent(best?.top1), "best validation top-1", budget !== null ? `within ${study.costText(budget)}` : "no budget set", "main"),
-    tile(best ? costAmount(study.facts.objective, best.objective) : "–", `${study.costName} of the best`, best && best.params !== null ? `${amount(best.params)} parameters` : ""),
+    tile(best ? costAmount(study.metric(), best.objective) : "–", `${study.metric().name} of the best`, second ? costText(second, best.cost[second.id]) : ""),
     tile(front.length, "networks on the front", volume === null ? "" : `hypervolume ${volume.toFixed(3)}`),
     tile(`${ended.length}`, `of ${study.standing.asked} trials ended`, ended.length ? `over ${duration(end - begin)}` : "", "", ended.length / Math.max(1, study.standing.asked)),
     tile(count("complete"), "trained", `${count("stopped")} stopped early, ${count("failed")} failed`),

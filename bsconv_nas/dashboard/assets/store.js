@@ -1,10 +1,10 @@
 // What the page knows of each study: rows by number, facts, and how it stands.
 
-import { costName, costText } from "./format.js";
+import { costText } from "./format.js";
 
 const FIELDS = [
-  "number", "state", "macs", "params", "top1", "allowed", "started", "completed", "identity",
-  "epoch", "epochs", "latest", "over", "known", "worker", "heard", "latency", "objective",
+  "number", "state", "cost", "top1", "allowed", "started", "completed", "identity",
+  "epoch", "epochs", "latest", "over", "known", "worker", "heard", "objective",
 ];
 
 export class Study {
@@ -14,6 +14,7 @@ export class Study {
     this.revision = 0;
     this.rows = new Map();
     this.facts = { name: key, limits: {}, objective: "macs", genes: null, training: {}, references: {}, published: [] };
+    this.metrics = []; // costs in the order of columns: id, name, label, unit, column
     this.standing = { state: "empty", asked: 0, resume: "" };
     this.final = null;
     this.error = null;
@@ -22,7 +23,7 @@ export class Study {
 
   // Takes a snapshot or an update.
   take(message) {
-    for (const name of ["facts", "standing", "final", "error"]) if (name in message) this[name] = message[name];
+    for (const name of ["facts", "metrics", "standing", "final", "error"]) if (name in message) this[name] = message[name];
     if ("now" in message) this.ahead = Date.now() / 1000 - message.now; // this clock may differ from the server's
     if (message.fresh) this.rows = new Map();
     if ("epoch" in message) [this.epoch, this.revision] = [message.epoch, message.revision];
@@ -41,13 +42,19 @@ export class Study {
     return this.facts.limits[this.facts.objective] ?? null;
   }
 
-  // The name of the cost that the search makes low, and an amount of it in words.
-  get costName() {
-    return costName(this.facts.objective);
+  // How a cost is called and written; by default the one that the search makes low.
+  metric(id = this.facts.objective) {
+    return this.metrics.find((metric) => metric.id === id) ?? { id, name: id, label: id, unit: "amount", column: true };
   }
 
+  // The costs that are columns and axes.
+  get costColumns() {
+    return this.metrics.filter((metric) => metric.column);
+  }
+
+  // An amount, with its name, of the cost that the search makes low.
   costText(value) {
-    return costText(this.facts.objective, value);
+    return costText(this.metric(), value);
   }
 
   get floor() {
