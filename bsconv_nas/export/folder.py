@@ -21,6 +21,7 @@ from bsconv_nas.export.plain import plain_model
 from bsconv_nas.export.source import Source
 from bsconv_nas.export.verify import PROGRAM, Finding, verify
 from bsconv_nas.export.verify_program import LOADERS, accuracy, as_images
+from bsconv_nas.nn.build import Network
 from bsconv_nas.networks.cost import cost_of
 from bsconv_nas.nn.profile import ModelProfiler
 from bsconv_nas.train.checkpoint import save_tensors
@@ -117,7 +118,8 @@ def _write(source: Source, folder: Path, formats: Sequence[Format], data: ImageD
 
 def _write_model(source: Source, folder: Path) -> None:
     if source.arch is not None:
-        text, tensors = model_py(source.arch), dict(source.network.state_dict())
+        assert isinstance(source.network, Network), "an architecture is built as a Network"
+        text, tensors = model_py(source.network), dict(source.network.state_dict())
         arch = source.arch.to_dict()
     else:
         text, tensors = plain_model(source.network, source.title)

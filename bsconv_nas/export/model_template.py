@@ -7,14 +7,16 @@ Plain PyTorch: needs torch, and safetensors to load the weights.
     logits = network(images)    # float32 (N, C, H, W) in [0, 1], RGB; normalisation is part of the network
 """
 
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-ARCH: dict[str, Any] = {}
+# The network as data. A convolution is (input channels, output channels, kernel size, stride, groups); what is left out
+# at the end is 1. Within "convs", (channels,) is batch normalisation. ARCH_ID is the hash of arch.json's content.
+ARCH_ID = ""
+NETWORK: dict[str, Any] = {}
 
 ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6, "hardswish": nn.Hardswish, "silu": nn.SiLU}
 
@@ -33,36 +35,19 @@ class InputNorm(nn.Module):
         return (x - self.mean) / self.std
 
 
+def convolution(channels: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
 class ConvUnit(nn.Sequential):
     """Convolution, batch normalisation and, where one is named, activation."""
 
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, activation: str | None) -> None:
+    def __init__(self, conv: tuple[int, ...], activation: str | None = None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(out)
-        if activation:
+        self.conv = convolution(*conv)
+        self.bn = nn.BatchNorm2d(conv[1])
+        if activation is not None:
             self.act = ACTIVATIONS[activation](inplace=True)
-
-
-class BSConv(nn.Sequential):
-    """Blueprint separable convolution: one (U) or two (S) pointwise convolutions, then a depthwise one."""
-
-    def __init__(self, channels: int, spec: dict[str, Any]) -> None:
-        super().__init__()
-        out, kernel = spec["out_channels"], spec["kernel_size"]
-        if spec["type"] == "U":
-            self.pw = nn.Conv2d(channels, out, 1, bias=False)
-            if spec["inner_bn"]:
-                self.bn = nn.BatchNorm2d(out)
-        else:
-            middle = min(channels, max(4, ceil(spec["p"] * channels)))
-            self.pw1 = nn.Conv2d(channels, middle, 1, bias=False)
-            if spec["inner_bn"]:
-                self.bn1 = nn.BatchNorm2d(middle)
-            self.pw2 = nn.Conv2d(middle, out, 1, bias=False)
-            if spec["inner_bn"]:
-                self.bn2 = nn.BatchNorm2d(out)
-        self.dw = nn.Conv2d(out, out, kernel, spec["stride"], kernel // 2, groups=out, bias=False)
 
 
 class SqueezeExcitation(nn.Module):
@@ -79,34 +64,35 @@ class SqueezeExcitation(nn.Module):
 
 
 class Layer(nn.Sequential):
-    """Blueprint separable convolution, batch normalisation, squeeze-excitation and activation where asked for."""
+    """Convolutions in a row, batch normalisation, squeeze-excitation if the layer has it, activation."""
 
-    def __init__(self, channels: int, spec: dict[str, Any], activate: bool) -> None:
+    def __init__(self, convs: dict[str, tuple[int, ...]], activation: str | None, se: bool) -> None:
         super().__init__()
-        self.conv = BSConv(channels, spec)
-        self.bn = nn.BatchNorm2d(spec["out_channels"])
-        if spec["se"]:
-            self.se = SqueezeExcitation(spec["out_channels"])
-        if activate:
-            self.act = ACTIVATIONS[spec["activation"]](inplace=True)
+        self.conv = nn.Sequential()
+        for name, shape in convs.items():
+            self.conv.add_module(name, nn.BatchNorm2d(shape[0]) if len(shape) == 1 else convolution(*shape))
+        channels = list(convs.values())[-1][1]
+        self.bn = nn.BatchNorm2d(channels)
+        if se:
+            self.se = SqueezeExcitation(channels)
+        if activation is not None:
+            self.act = ACTIVATIONS[activation](inplace=True)
 
 
 class Block(nn.Module):
     """Layers in a row; with a shortcut, the last activation comes after the addition."""
 
-    def __init__(self, channels: int, spec: dict[str, Any]) -> None:
+    def __init__(self, layers: list[dict[str, Any]], shortcut: tuple[int, ...] | str | None) -> None:
         super().__init__()
-        layers, kind = spec["layers"], spec["shortcut"]
-        inputs = [channels] + [layer["out_channels"] for layer in layers]
-        self.layers = nn.Sequential(
-            *(Layer(inputs[i], layer, activate=kind == "none" or i + 1 < len(layers)) for i, layer in enumerate(layers))
-        )
+        activations = [layer["activation"] for layer in layers]
         self.shortcut: nn.Module | None = None
-        if kind != "none":
-            self.act = ACTIVATIONS[layers[-1]["activation"]](inplace=True)
-            self.shortcut = nn.Identity()
-        if kind == "projection":
-            self.shortcut = ConvUnit(channels, inputs[-1], 1, layers[0]["stride"], None)
+        if shortcut is not None:
+            self.act = ACTIVATIONS[activations.pop()](inplace=True)
+            activations.append(None)
+            self.shortcut = ConvUnit(shortcut) if isinstance(shortcut, tuple) else nn.Identity()
+        self.layers = nn.Sequential()
+        for layer, activation in zip(layers, activations, strict=True):
+            self.layers.append(Layer(layer["convs"], activation, layer.get("se", False)))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.layers(x)
@@ -116,22 +102,14 @@ class Block(nn.Module):
 class Network(nn.Module):
     """The whole classifier: (N, C, H, W) in [0, 1] to logits (N, classes)."""
 
-    def __init__(self, arch: dict[str, Any]) -> None:
+    def __init__(self, network: dict[str, Any]) -> None:
         super().__init__()
-        stem, head = arch["stem"], arch["head"]
-        channels = stem["out_channels"]
-        self.norm = InputNorm(arch["in_channels"])
-        self.stem = ConvUnit(arch["in_channels"], channels, stem["kernel_size"], stem["stride"], stem["activation"])
-        self.blocks = nn.Sequential()
-        for spec in arch["blocks"]:
-            self.blocks.append(Block(channels, spec))
-            channels = spec["layers"][-1]["out_channels"]
-        self.head: nn.Module = nn.Identity()
-        if head["channels"]:
-            self.head = ConvUnit(channels, head["channels"], 1, 1, head["activation"])
-            channels = head["channels"]
-        self.dropout = nn.Dropout(head["dropout"])
-        self.classifier = nn.Linear(channels, arch["num_classes"])
+        self.norm = InputNorm(network["in_channels"])
+        self.stem = ConvUnit(**network["stem"])
+        self.blocks = nn.Sequential(*(Block(**block) for block in network["blocks"]))
+        self.head = ConvUnit(**network["head"]) if "head" in network else nn.Identity()
+        self.dropout = nn.Dropout(network["dropout"])
+        self.classifier = nn.Linear(*network["classifier"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.head(self.blocks(self.stem(self.norm(x))))
@@ -140,7 +118,7 @@ class Network(nn.Module):
 
 def build() -> Network:
     """The network with random weights."""
-    return Network(ARCH)
+    return Network(NETWORK)
 
 
 def load(path: str | Path | None = None) -> Network:

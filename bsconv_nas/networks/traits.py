@@ -40,7 +40,8 @@ def part_of(blocks: Sequence[BlockSpec], in_channels: int) -> Part:
 
 def _middle(layer: LayerSpec, in_channels: int) -> float:
     if LAYER_TYPES[layer.type].takes_p:
-        return layer_convs(layer, in_channels)[0].out_channels
+        dense = [conv for conv in layer_convs(layer, in_channels) if conv.groups == 1]
+        return dense[0].out_channels
     return _FREE_MIDDLE * layer.out_channels
 
 

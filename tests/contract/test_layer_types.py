@@ -10,8 +10,15 @@ from bsconv_nas.networks.arch import LayerSpec
 from bsconv_nas.networks.cost import layer_convs
 from bsconv_nas.networks.layer_types import LAYER_TYPES, Conv, mid_channels
 from bsconv_nas.nn.blocks import Layer
+from tests.layer_types import NAME, ROW
 
+TYPES = [*LAYER_TYPES, NAME]
 WIDTHS = ((1, 1), (3, 8), (5, 16), (8, 5), (16, 16), (33, 20), (100, 64))
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LAYER_TYPES, NAME, ROW)
 
 
 def _specs(kind: str) -> list[LayerSpec]:
@@ -25,7 +32,7 @@ def _specs(kind: str) -> list[LayerSpec]:
     ]
 
 
-@pytest.mark.parametrize("kind", LAYER_TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_the_module_has_the_convolutions_of_its_row(kind: str) -> None:
     for spec in _specs(kind):
         for in_channels, out_channels in WIDTHS:
@@ -46,7 +53,7 @@ def _conv(name: str, conv: nn.Conv2d) -> Conv:
     return Conv(name, conv.in_channels, conv.out_channels, size, stride, conv.groups)
 
 
-@pytest.mark.parametrize("kind", LAYER_TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_inner_normalisation_follows_every_convolution_but_the_last(kind: str) -> None:
     for spec in _specs(kind):
         children = [type(child) for child in Layer(spec, 6).get_submodule("conv").children()]
@@ -55,7 +62,7 @@ def test_inner_normalisation_follows_every_convolution_but_the_last(kind: str) -
         assert children == [*pair * (convs - 1), nn.Conv2d]
 
 
-@pytest.mark.parametrize("kind", LAYER_TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_a_row_names_its_module_and_title(kind: str) -> None:
     module, name = LAYER_TYPES[kind].module.split(":")
     assert issubclass(getattr(import_module(module), name), nn.Module)
