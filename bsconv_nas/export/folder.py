@@ -21,8 +21,8 @@ from bsconv_nas.export.plain import plain_model
 from bsconv_nas.export.source import Source
 from bsconv_nas.export.verify import PROGRAM, Finding, verify
 from bsconv_nas.export.verify_program import LOADERS, accuracy, as_images
-from bsconv_nas.nn.build import Network
 from bsconv_nas.networks.cost import cost_of
+from bsconv_nas.nn.build import Network
 from bsconv_nas.nn.profile import ModelProfiler
 from bsconv_nas.train.checkpoint import save_tensors
 
