@@ -34,7 +34,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAMES",
-            help="Of pt2, onnx, int8 and executorch, with commas; torch for none of these. (default: all)",
+            help="Formats with commas, such as onnx,int8; torch writes model.py alone. (default: all)",
         ),
     ] = None,
     data: Annotated[
@@ -56,7 +56,7 @@ def export(
     rows = find_formats(formats)
     check_target(to, force)
     source = _source(network, trial, flops, directory, storage)
-    wanted = any(row.needs_images and not row.missing() for row in rows)
+    wanted = any(row.approximate and not row.missing() for row in rows)
     images = _images(source, data) if wanted else None
     with terminable(), err.status(f"writing and checking {to}/"):
         exported = export_network(source, to, rows, images, force)
