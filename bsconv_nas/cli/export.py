@@ -35,7 +35,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAMES",
-            help="Which of pt2, onnx, int8 and executorch to write, with commas; torch: none of them. (default: all)",
+            help="Formats with commas, such as onnx,int8; torch writes model.py alone. (default: all)",
         ),
     ] = None,
     data: Annotated[
@@ -57,7 +57,7 @@ def export(
     rows = find_formats(formats)
     check_target(to, force)
     source = _source(network, trial, flops, directory, storage)
-    wanted = any(row.needs_images and not row.missing() for row in rows)
+    wanted = any(row.approximate and not row.missing() for row in rows)
     images = _images(source, data) if wanted else None
     with terminable(), err.status(f"writing and checking {to}/"):
         exported = export_network(source, to, rows, images, force)

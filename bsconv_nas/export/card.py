@@ -64,11 +64,12 @@ def _accuracy(source: Source, manifest: Mapping[str, Any]) -> str:
         interval = accuracy.interval
         shown = "" if interval is None else f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f} %"
         lines.append(f"| {accuracy.what} | {100 * accuracy.top1:.2f} % | {shown} |")
-    int8 = manifest.get("int8")
-    if int8 is not None:
-        what = f"{int8['images']} validation images that were not calibrated on"
-        lines.append(f"| {what}, float32 | {100 * int8['float32_top1']:.2f} % | |")
-        lines.append(f"| {what}, int8 | {100 * int8['top1']:.2f} % | |")
+    for file, facts in manifest["forms"].items():
+        if "measured" in facts:
+            measured = facts["measured"]
+            what = f"{measured['images']} validation images that were not calibrated on"
+            lines.append(f"| {what}, float32 | {100 * measured['float32_top1']:.2f} % | |")
+            lines.append(f"| {what}, {file} | {100 * measured['top1']:.2f} % | |")
     if source.test_top1 is None:
         lines += ["", "The test part has not been read for these weights: see `bsconv-nas finalize` and `train`."]
     return "\n".join(lines)

@@ -1,7 +1,6 @@
 """The exported folder: written beside its place, checked, and only then moved there."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from bsconv_nas.export.images import ExportImages, export_images
 from bsconv_nas.export.model_py import model_py
 from bsconv_nas.export.plain import plain_model
 from bsconv_nas.export.source import Source
-from bsconv_nas.export.verify import PROGRAM, Finding, verify
-from bsconv_nas.export.verify_program import LOADERS, accuracy, as_images
+from bsconv_nas.export.verify import Finding, program_for, verify
+from bsconv_nas.export.verify_program import Form, accuracy, as_images
 from bsconv_nas.networks.cost import cost_of
 from bsconv_nas.nn.build import Network
 from bsconv_nas.nn.profile import ModelProfiler
@@ -37,8 +36,6 @@ FILES = {
     "export.json": "what the check compares with",
     "check.safetensors": "images and the network's outputs for them",
 }
-_REPLACEABLE = {*FILES, *(row.file for row in FORMATS.values()), "__pycache__"}
-_INT8_TOLERANCE = 0.1  # against its own outputs here: processors round 8-bit sums differently
 _TOP1_TOLERANCE = 0.005  # a few images lie so close between classes that rounding decides
 
 
@@ -89,7 +86,8 @@ def check_target(to: Path, force: bool) -> None:
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())) and not force:
         raise UsageError(f"{to} exists and is not an empty folder; choose another --to, or --force to replace it")
-    strange = sorted(path.name for path in to.iterdir() if path.name not in _REPLACEABLE) if to.is_dir() else []
+    files = {*FILES, *(row.file for row in FORMATS.values()), "__pycache__"}
+    strange = sorted(path.name for path in to.iterdir() if path.name not in files) if to.is_dir() else []
     if strange:
         raise UsageError(f"{to} is no earlier export: it holds {strange[0]!r}; choose another --to")
 
@@ -103,15 +101,16 @@ def _write(source: Source, folder: Path, formats: Sequence[Format], data: ImageD
     compact = folded(network)
     written, skipped = _write_formats(compact, images, folder, formats)
     manifest = _manifest(source, compact, written, skipped)
-    if any(row.name == "int8" for row in written):
-        file = FORMATS["int8"].file
-        checks[f"logits.{file}"] = LOADERS[file](folder / file)(as_images(images.check))
-        manifest["int8"] = _int8_accuracy(source, folder / file, images)
+    for row in written:
+        if row.approximate:
+            form = row.load(folder / row.file)
+            checks[f"logits.{row.file}"] = form(as_images(images.check))
+            manifest["forms"][row.file] |= _measured(source, form, images)
     save_tensors(folder / "check.safetensors", checks)
     _write_json(folder / "export.json", manifest)
     _write_json(folder / "preprocess.json", _preprocessing(source))
     (folder / "MODEL_CARD.md").write_text(model_card(source, manifest, written))
-    shutil.copy(PROGRAM, folder / "verify.py")
+    (folder / "verify.py").write_text(program_for(written))
     files = {**FILES, **{row.file: row.meaning for row in written}}
     return Exported(files, skipped, verify(folder))
 
@@ -135,7 +134,7 @@ def _write_formats(
 ) -> tuple[list[Format], dict[str, str]]:
     """The formats that were written, and the reasons for the others."""
     calibration = None if images.calibration is None else as_images(images.calibration)
-    given = inference(network, as_images(images.check), calibration)
+    prepared = inference(network, as_images(images.check), calibration)
     written: list[Format] = []
     skipped: dict[str, str] = {}
     for row in formats:
@@ -144,7 +143,7 @@ def _write_formats(
             skipped[row.name] = f"needs {', '.join(missing)}; install: pip install {' '.join(missing)}"
             continue
         try:
-            row.write(given, folder / row.file)
+            row.write(prepared, folder / row.file)
             written.append(row)
         except MissingImagesError:
             skipped[row.name] = "is calibrated on the study's images, which are not there; give them by --data"
@@ -161,9 +160,10 @@ def _manifest(
     profile = ModelProfiler(source.network, size)
     cost = cost_of(source.arch) if source.arch is not None else None
     promise = {"tolerance": TOLERANCE, "test_top1": source.test_top1, "top1_tolerance": _TOP1_TOLERANCE}
-    forms: dict[str, dict[str, Any]] = {file: dict(promise) for file in ("model.py", *(row.file for row in written))}
-    if FORMATS["int8"].file in forms:
-        forms[FORMATS["int8"].file] |= {"tolerance": _INT8_TOLERANCE, "test_top1": None}
+    forms: dict[str, dict[str, Any]] = {"model.py": promise}
+    for row in written:
+        top1 = None if row.approximate else source.test_top1
+        forms[row.file] = {**promise, "tolerance": row.tolerance, "test_top1": top1}
     return {
         "schema_version": SCHEMA_VERSION,
         "title": source.title,
@@ -184,15 +184,14 @@ def _manifest(
     }
 
 
-def _int8_accuracy(source: Source, path: Path, images: ExportImages) -> dict[str, Any]:
-    assert images.measured is not None and images.labels is not None, "it was calibrated on images"  # noqa: PT018
+def _measured(source: Source, form: Form, images: ExportImages) -> dict[str, Any]:
+    """Accuracy of an approximate form and of the network, on validation images that nothing was calibrated on."""
+    if images.measured is None or images.labels is None:
+        return {}
     with torch.no_grad():
         floating = accuracy(source.network, images.measured, images.labels)
-    return {
-        "images": len(images.labels),
-        "top1": accuracy(LOADERS[path.name](path), images.measured, images.labels),
-        "float32_top1": floating,
-    }
+    top1 = accuracy(form, images.measured, images.labels)
+    return {"measured": {"images": len(images.labels), "top1": top1, "float32_top1": floating}}
 
 
 def _preprocessing(source: Source) -> dict[str, Any]:

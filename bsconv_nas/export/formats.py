@@ -12,8 +12,11 @@ from torch.export import Dim, ExportedProgram
 
 from bsconv_nas.base.text import did_you_mean
 from bsconv_nas.errors import UsageError
+from bsconv_nas.export.loaders import load_executorch, load_onnx, load_program
+from bsconv_nas.export.verify_program import Form
 
-TOLERANCE = 1e-4  # of outputs against the network, relative to the largest output where that is above 1
+TOLERANCE = 1e-4  # outputs may differ by rounding
+_INT8_TOLERANCE = 0.1  # processors round 8-bit sums differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,30 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A row of `FORMATS`: the file, what it is, the packages that write it, and the function that does."""
+    """A row of `FORMATS`.
+
+    Args:
+        name: what `--format` calls it.
+        file: name of the file in the exported folder.
+        meaning: what the file is, for the card and the terminal.
+        packages: names of the packages that write and run it, as they are imported.
+        write: writes the file.
+        load: loads the file to check it; see `loaders`.
+        loading: program that users load it with, for the card.
+        tolerance: largest difference of outputs that the check allows, relative to the largest output if above 1.
+        approximate: whether the file is meant to compute something else than the network, such as 8-bit arithmetic.
+            Its outputs are then compared with those that it gave when it was written, and its accuracy is measured.
+    """
 
     name: str
     file: str
     meaning: str
     packages: tuple[str, ...]
     write: Callable[[Inference, Path], None]
+    load: Callable[[Path], Form]
     loading: str
-    needs_images: bool = False
+    tolerance: float = TOLERANCE
+    approximate: bool = False
 
     def missing(self) -> list[str]:
         """Packages that are not installed."""
@@ -47,7 +65,7 @@ class Format:
 
 
 class MissingImagesError(Exception):
-    """A format that has to see images of the data, which are not at hand."""
+    """Raised by a format that is calibrated on images of the data, when there are none at hand."""
 
 
 def inference(network: nn.Module, example: Tensor, images: Tensor | None) -> Inference:
@@ -75,43 +93,43 @@ def find_formats(text: str | None) -> list[Format]:
     return [row for name, row in FORMATS.items() if name in names]
 
 
-def _write_program(given: Inference, path: Path) -> None:
-    torch.export.save(given.program, path)
+def _write_program(prepared: Inference, path: Path) -> None:
+    torch.export.save(prepared.program, path)
 
 
-def _write_onnx(given: Inference, path: Path) -> None:
+def _write_onnx(prepared: Inference, path: Path) -> None:
     program: Any = torch.onnx.export(
-        given.program, dynamo=True, verbose=False, input_names=["images"], output_names=["logits"]
+        prepared.program, dynamo=True, verbose=False, input_names=["images"], output_names=["logits"]
     )
     program.save(path, external_data=False)
 
 
-def _write_int8(given: Inference, path: Path) -> None:
+def _write_int8(prepared: Inference, path: Path) -> None:
     from bsconv_nas.export.int8 import quantise
 
-    if given.images is None:
+    if prepared.images is None:
         raise MissingImagesError
     floating = path.with_name(FORMATS["onnx"].file)
     if floating.exists():  # its row comes first
-        quantise(floating, path, given.images)
+        quantise(floating, path, prepared.images)
         return
-    _write_onnx(given, floating)
-    quantise(floating, path, given.images)
+    _write_onnx(prepared, floating)
+    quantise(floating, path, prepared.images)
     floating.unlink()
 
 
-def _write_executorch(given: Inference, path: Path) -> None:
+def _write_executorch(prepared: Inference, path: Path) -> None:
     from executorch.backends.xnnpack.partition import xnnpack_partitioner  # pyright: ignore[reportMissingImports]
     from executorch.exir import to_edge_transform_and_lower  # pyright: ignore[reportMissingImports]
 
-    with torch.no_grad():
-        program = torch.export.export(given.network, (given.example[:1],))  # its memory is planned for fixed sizes
+    with torch.no_grad():  # one image: the program's memory is planned for fixed sizes
+        program = torch.export.export(prepared.network, (prepared.example[:1],))
     # 29 times as fast as ExecuTorch's portable kernels (cifar space, 32 px, one x86 core).
     kernels = [xnnpack_partitioner.XnnpackPartitioner()]
     path.write_bytes(to_edge_transform_and_lower(program, partitioner=kernels).to_executorch().buffer)
 
 
-def _load_onnx(file: str) -> str:
+def _onnx_program(file: str) -> str:
     """A program that runs an ONNX file; `images` is a numpy array there."""
     session = f'session = onnxruntime.InferenceSession("{file}")'
     return f'import onnxruntime\n{session}\n(logits,) = session.run(None, {{"images": images}})'
@@ -124,6 +142,7 @@ FORMATS: dict[str, Format] = {
         "torch.export program, any batch",
         (),
         _write_program,
+        load_program,
         'import torch\nnetwork = torch.export.load("model.pt2").module()\nlogits = network(images)',
     ),
     "onnx": Format(
@@ -132,7 +151,8 @@ FORMATS: dict[str, Format] = {
         "ONNX, any batch",
         ("onnx", "onnxscript", "onnxruntime"),
         _write_onnx,
-        _load_onnx("model.onnx"),
+        load_onnx,
+        _onnx_program("model.onnx"),
     ),
     "int8": Format(
         "int8",
@@ -140,8 +160,10 @@ FORMATS: dict[str, Format] = {
         "ONNX with 8-bit weights and activations",
         ("onnx", "onnxscript", "onnxruntime"),
         _write_int8,
-        _load_onnx("model-int8.onnx"),
-        needs_images=True,
+        load_onnx,
+        _onnx_program("model-int8.onnx"),
+        tolerance=_INT8_TOLERANCE,
+        approximate=True,
     ),
     "executorch": Format(
         "executorch",
@@ -149,6 +171,7 @@ FORMATS: dict[str, Format] = {
         "ExecuTorch program for XNNPACK, one image at a time",
         ("executorch",),
         _write_executorch,
+        load_executorch,
         "from executorch.runtime import Runtime\n"
         'method = Runtime.get().load_program("model.pte").load_method("forward")\n'
         "logits = method.execute([images[:1]])[0]",

@@ -1,10 +1,11 @@
 """The proof of an export: a fresh process without this package runs every form and compares."""
 
+import inspect
 import json
 import subprocess
 import sys
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 
 from bsconv_nas.data import TestData
 from bsconv_nas.errors import BsconvNasError, UsageError
+from bsconv_nas.export.formats import FORMATS, Format
 from bsconv_nas.networks.arch import ArchSpec
 from bsconv_nas.networks.cost import cost_of
 
-PROGRAM = Path(__file__).with_name("verify_program.py")
+_PROGRAM = Path(__file__).with_name("verify_program.py")
+_LOADERS = 'LOADERS: dict[str, Callable[[Path], Form]] = {"model.py": load_torch}'
 
 Finding = dict[str, Any]
 
@@ -30,15 +33,28 @@ def verify(folder: Path, test: TestData | None = None) -> list[Finding]:
         BsconvNasError: the check itself does not run.
     """
     manifest = read_manifest(folder)
-    with tempfile.TemporaryDirectory() if test is not None else nullcontext() as scratch:
-        arguments = [str(folder.absolute()), "--json"]
-        if test is not None and scratch is not None:
+    with tempfile.TemporaryDirectory(prefix="bsconv-nas-") as scratch:
+        program = Path(scratch) / "verify.py"
+        program.write_text(program_for(FORMATS.values()))
+        arguments = [str(program), str(folder.absolute()), "--json"]
+        if test is not None:
             path = Path(scratch) / "test.npz"
             np.savez(path, images=test.images, labels=test.labels)
             arguments += ["--test", str(path)]
         rows = _run(arguments, folder)
     rows[0]["problems"] += cost_problems(folder, manifest)
     return rows
+
+
+def program_for(formats: Iterable[Format]) -> str:
+    """Source of the program that checks a folder with the files of these formats, without this package."""
+    rows = list(formats)
+    functions = dict.fromkeys(inspect.getsource(row.load).rstrip() for row in rows)
+    names = ["load_torch", *(row.load.__name__ for row in rows)]
+    files = ["model.py", *(row.file for row in rows)]
+    table = "\n".join(f'    "{file}": {name},' for file, name in zip(files, names, strict=True))
+    loaders = "\n\n\n".join([*functions, f"LOADERS: dict[str, Callable[[Path], Form]] = {{\n{table}\n}}"])
+    return _PROGRAM.read_text().replace(_LOADERS, loaders)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -56,7 +72,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _run(arguments: list[str], folder: Path) -> list[Finding]:
-    command = [sys.executable, "-P", "-W", "ignore", str(PROGRAM), *arguments]
+    command = [sys.executable, "-P", "-W", "ignore", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     try:
         return json.loads(done.stdout.splitlines()[-1])
@@ -68,10 +84,10 @@ def _run(arguments: list[str], folder: Path) -> list[Finding]:
 def cost_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
     """What arch.json costs by the closed form, against what is written down; references have none."""
     try:
-        found = json.loads((folder / "arch.json").read_text())
-        if "reference" in found:
+        arch = json.loads((folder / "arch.json").read_text())
+        if "reference" in arch:
             return []
-        cost = cost_of(ArchSpec.from_dict(found))
+        cost = cost_of(ArchSpec.from_dict(arch))
     except (OSError, ValueError) as error:
         return [f"arch.json cannot be read: {str(error).splitlines()[0]}"]
     pairs = {"macs": cost.macs, "params": cost.params}
