@@ -66,8 +66,9 @@ def test_equal_ratios_of_cost_are_equally_far_apart() -> None:
 
 
 def test_costs_without_a_logarithm_have_a_linear_axis() -> None:
-    axis = CostAxis(cheapest=-1.0, limit=3.0)
-    assert [axis.position(c) for c in (-1.0, 1.0, 3.0)] == pytest.approx([0.0, 0.5, 1.0])
+    for cheapest in (-1.0, 0.0):  # a network of no cost is allowed, and has no logarithm either
+        axis = CostAxis(cheapest, limit=cheapest + 4.0)
+        assert [axis.position(cheapest + more) for more in (0.0, 2.0, 4.0)] == pytest.approx([0.0, 0.5, 1.0])
 
 
 def test_a_space_of_one_cost_has_one_position() -> None:
