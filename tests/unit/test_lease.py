@@ -80,16 +80,17 @@ def test_looking_whether_a_study_is_searched_refuses_no_driver(tmp_path: Path) -
 def test_a_driver_waits_for_somebody_who_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`is_searched` holds the lock while it looks, and on a busy machine it may be put aside for a while meanwhile."""
     (tmp_path / "driver.lock").touch()
-    looking, waits = open(tmp_path / "driver.lock", encoding="utf-8"), list[float]()
-    fcntl.flock(looking, fcntl.LOCK_SH)
+    waits: list[float] = []
+    with open(tmp_path / "driver.lock", encoding="utf-8") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
 
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if sum(waits) >= 0.2:
-            looking.close()
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if sum(waits) >= 0.2:
+                looking.close()
 
-    monkeypatch.setattr("bsconv_nas.study.lease.time.sleep", sleep)
-    Lease(tmp_path).release()
+        monkeypatch.setattr("bsconv_nas.study.lease.time.sleep", sleep)
+        Lease(tmp_path).release()
     assert 0.2 <= sum(waits) < 0.3
 
 
