@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from bsconv_nas.spaces.genes import GeneSpace
 from tests.searches import table_space
@@ -20,6 +20,14 @@ if "BSCONV_NAS_TEST_CACHE" not in os.environ:  # the processes of xdist and thos
     atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# For mutation testing: the same examples each time, and the first one that fails is enough (docs/testing.md).
+settings.register_profile(
+    "mutants",
+    settings.get_profile("default"),
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile("default")
 
 

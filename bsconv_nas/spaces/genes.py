@@ -7,10 +7,10 @@ A genotype is a flat tuple of choices, one per gene and always of full length. S
 import hashlib
 import itertools
 import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from random import Random
 
 from bsconv_nas.base.files import canonical_json
 from bsconv_nas.base.html_table import html_table
@@ -149,7 +149,7 @@ class GeneSpace:
             raise SpaceError(f"a genotype of space {self.name!r} has {len(self.genes)} genes, got {len(genotype)}")
         return tuple(gene.choices[gene.index(c)] for gene, c in zip(self.genes, genotype, strict=True))
 
-    def random(self, rng: random.Random) -> Genotype:
+    def random(self, rng: Random) -> Genotype:
         """A canonical genotype with every gene drawn uniformly."""
         return self.canonical(tuple(rng.choice(gene.choices) for gene in self.genes))
 
@@ -197,7 +197,7 @@ def extreme(space: GeneSpace, score: Callable[[Genotype], float], starts: int = 
     """
     if space.size <= ENUMERABLE:
         return min(space.enumerate(), key=score)
-    rng = random.Random(0)
+    rng = Random(0)
     corners = [space.canonical(tuple(gene.choices[end] for gene in space.genes)) for end in (0, -1)]
     begins = [*corners, *(space.random(rng) for _ in range(starts - len(corners)))]
     return min((_descend(space, score, begin) for begin in begins), key=score)

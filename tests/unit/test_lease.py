@@ -1,5 +1,6 @@
 """One driver at a time, in real processes."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -74,6 +75,32 @@ def test_looking_whether_a_study_is_searched_refuses_no_driver(tmp_path: Path) -
     stop.set()
     watcher.join()
     assert not refused
+
+
+def test_a_driver_waits_for_somebody_who_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`is_searched` holds the lock while it looks, and on a busy machine it may be put aside for a while meanwhile."""
+    (tmp_path / "driver.lock").touch()
+    waits: list[float] = []
+    with open(tmp_path / "driver.lock", encoding="utf-8") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if sum(waits) >= 0.2:
+                looking.close()
+
+        monkeypatch.setattr("bsconv_nas.study.lease.time.sleep", sleep)
+        Lease(tmp_path).release()
+    assert 0.2 <= sum(waits) < 0.3
+
+
+def test_a_driver_that_searches_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    with holder(tmp_path):
+        monkeypatch.setattr("bsconv_nas.study.lease.time.sleep", waits.append)
+        with pytest.raises(StudyError, match="is being searched by"):
+            Lease(tmp_path)
+    assert sum(waits) <= 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsconv_nas.pareto import CostAxis, front_indices, hypervolume
+from bsconv_nas.pareto import CommonFront, CostAxis, front_indices, hypervolume
 
 POINTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=14)
 
@@ -66,9 +66,49 @@ def test_equal_ratios_of_cost_are_equally_far_apart() -> None:
 
 
 def test_costs_without_a_logarithm_have_a_linear_axis() -> None:
-    axis = CostAxis(cheapest=-1.0, limit=3.0)
-    assert [axis.position(c) for c in (-1.0, 1.0, 3.0)] == pytest.approx([0.0, 0.5, 1.0])
+    for cheapest in (-1.0, 0.0):  # a network of no cost is allowed, and has no logarithm either
+        axis = CostAxis(cheapest, limit=cheapest + 4.0)
+        assert [axis.position(cheapest + more) for more in (0.0, 2.0, 4.0)] == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_costs_below_1_have_logarithms_too() -> None:
+    axis = CostAxis(cheapest=0.25, limit=4.0)  # such as milliseconds
+    assert [axis.position(c) for c in (0.25, 1.0, 4.0)] == pytest.approx([0.0, 0.5, 1.0])
 
 
 def test_a_space_of_one_cost_has_one_position() -> None:
     assert CostAxis(cheapest=5.0, limit=5.0).position(5.0) == 0.0
+
+
+COSTS, ACCURACIES = [1e6, 1e7, 1e8, 1e7], [0.5, 0.7, 0.9, 0.6]
+
+
+def test_groups_of_networks_are_measured_by_the_front_of_all() -> None:
+    front = CommonFront.of(COSTS, ACCURACIES, limit=1e8)
+    # Positions 0, 1/2 and 1: the least accurate one is the floor, the one at the limit adds nothing.
+    assert (front.axis, front.floor) == (CostAxis(1e6, 1e8), 0.5)
+    assert front.best == pytest.approx(0.5 * 0.2)
+    assert front.share(COSTS, ACCURACIES) == pytest.approx(1.0)
+    assert front.share([1e7], [0.6]) == pytest.approx(0.5)
+    assert front.share([10**7.5], [0.7]) == pytest.approx(0.5)
+    assert front.share([1e6], [0.5]) == 0.0
+    assert front.share([], []) == 0.0
+
+
+def test_a_floor_may_be_asked_for() -> None:
+    front = CommonFront.of(COSTS, ACCURACIES, limit=1e8, floor=0.0)
+    assert front.floor == 0.0
+    assert front.best == pytest.approx(0.5 * 0.5 + 0.5 * 0.7)
+    assert front.share([1e7], [0.6]) == pytest.approx(0.5 * 0.6 / front.best)
+
+
+def test_the_floor_is_that_of_the_front_and_not_of_all_networks() -> None:
+    front = CommonFront.of([1.0, 2.0, 4.0], [0.5, 0.1, 0.9], limit=16.0)
+    assert front.floor == 0.5
+    assert front.best == pytest.approx(0.5 * 0.4)
+
+
+def test_a_single_network_is_all_of_its_front() -> None:
+    front = CommonFront.of([1e6], [0.5], limit=1e8)
+    assert front.best == 0.0
+    assert front.share([1e6], [0.5]) == 1.0

@@ -111,6 +111,9 @@ def test_bad_durations_are_refused_by_name(text: str) -> None:
         (3569, "59m29s"),
         (3600, "1h00m"),
         (5025, "1h24m"),
+        (86_400, "24h00m"),  # hours up to two days: "30h" says more than "1d06h" where searches take a night
+        (107_100, "29h45m"),
+        (172_740, "47h59m"),
         (172_800, "2d00h"),
         (math.inf, "inf"),
     ],
