@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
@@ -101,8 +102,11 @@ def search(
     _check(trials, workers, options)
     check_sampler(sampler, options.top1_floor is not None, options.warm_start is not None)
     bounds = Limits({name: _bound(name, bound) for name, bound in (limits or {}).items()})
+    plan = None
     if evaluate is None or not isinstance(space, GeneSpace):
-        plan = _training(space, evaluate, bounds, data, folder, options)
+        _check_images(space, evaluate)
+        choices = {"space": space, "data": data, "sampler": sampler, "trials": trials, "seed": seed}
+        plan = _training(choices, bounds, folder, options)
         space, evaluate = plan.space, plan.evaluator
         options = replace(options, fixed={**plan.facts, **options.fixed})
     if options.executor is None:
@@ -110,7 +114,7 @@ def search(
     evaluator = FunctionEvaluator(evaluate) if callable(evaluate) else evaluate
     name = _study_name(study, space)
     task = SearchTask(space, evaluator, bounds, sampler, trials, seed, name, storage, folder, options, objective)
-    return run_search(task)
+    return run_search(task, partial(_write_study_file, plan, task) if plan else None)
 
 
 def run_search(task: SearchTask, on_open: Callable[[], None] | None = None) -> Study:
@@ -175,27 +179,27 @@ def make_executor(
     return RayExecutor(workers, cpus_per_trial, gpus_per_trial, ray_address, max_retries, data_bytes)
 
 
-def _training(
-    space: str | Path | GeneSpace | None,
-    evaluate: object,
-    limits: Limits,
-    data: str | None,
-    folder: Path | None,
-    options: SearchOptions,
-) -> "Plan":
-    """The plan of a search that trains networks on images."""
+def _check_images(space: object, evaluate: object) -> None:
     if isinstance(space, GeneSpace) or evaluate is not None:
         raise UsageError("a space of your own goes with a function `evaluate`; give both, or neither to train networks")
+
+
+def _training(choices: Mapping[str, object], limits: Limits, folder: Path | None, options: SearchOptions) -> "Plan":
+    """The plan of a search that trains networks on images; what is no text or number stays out of its settings."""
     from bsconv_nas.plan import make_plan, with_latency  # need torch
 
-    values = {
-        "data": data,
-        "image_size": options.image_size,
-        "epochs": options.epochs,
-        "space": None if space is None else str(space),
-        "limits": dict(limits.bounds),
-    }
+    values = {name: str(value) if isinstance(value, Path) else value for name, value in choices.items()}
+    if not isinstance(values["sampler"], str):
+        del values["sampler"]
+    values |= {"image_size": options.image_size, "epochs": options.epochs, "limits": dict(limits.bounds)}
     return with_latency(make_plan(check_toml(values, SearchSettings, "search")), folder)
+
+
+def _write_study_file(plan: "Plan", task: SearchTask) -> None:
+    """Write `study.toml`, by which the commands of the terminal find the study."""
+    if task.folder is not None:
+        file = replace(plan, name=task.name, sampler=sampler_name(task.sampler)).study_file(task.storage)
+        file.write(task.folder)
 
 
 def _refuse(unknown: Mapping[str, object]) -> None:

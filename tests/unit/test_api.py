@@ -10,6 +10,8 @@ from bsconv_nas.api import search
 from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.errors import UsageError
 from bsconv_nas.spaces.genes import GeneSpace
+from bsconv_nas.study.locate import load_study
+from bsconv_nas.study.settings import read_study_file
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,15 @@ def test_study_is_the_name_of_the_study_and_continues_it(space: GeneSpace, tmp_p
 def test_a_study_that_is_no_name_is_refused(space: GeneSpace, wrong: Any) -> None:
     with pytest.raises(UsageError, match=r"study is .*; allowed: the name of a study"):
         search(space, evaluate=lambda g: 0.5, trials=1, study=wrong)
+
+
+def test_a_search_on_images_is_known_to_the_commands(tmp_path: Path) -> None:
+    folder, options = tmp_path / "mine", SearchOptions(epochs=1)
+    limits: dict[str, float | str] = {"macs": "60k"}
+    study = search(
+        "quick", None, limits, "random", trials=1, study="mine", data="digits", folder=folder, options=options
+    )
+    file = read_study_file(folder)
+    assert (file.name, file.settings.trials, file.settings.sampler, file.settings.epochs) == ("mine", 1, "random", 1)
+    assert file.resolved["space"] == "quick"
+    assert load_study("mine", tmp_path).records == study.records
