@@ -71,5 +71,5 @@ class ForecastStopping:
 
 def _features(cost: float, curve: Curve, rung: int) -> tuple[float, float]:
     """Best log error so far, which ranks unfinished networks better than the last one, and log cost."""
-    best = max(result.top1 for result in curve if result.epoch <= rung)
+    best = max((result.top1 for result in curve if result.epoch <= rung), default=0.0)
     return log_error(best), math.copysign(math.log1p(abs(cost)), cost)

@@ -22,6 +22,7 @@ from bsconv_nas.spaces.genes import GeneSpace
 from bsconv_nas.study import Study, TrialState
 from bsconv_nas.study.storage import open_storage
 
+RULES = [name for name, rule in EARLY_STOPPING.items() if rule is not None]
 RUNG = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=20)
 
 
@@ -94,6 +95,15 @@ def test_only_trials_that_reached_the_rung_are_compared() -> None:
     assert rule.continues(1.0, _curve(0.1, 0.2, 0.2), [(1.0, _curve(0.3, 0.25, 0.3))])  # no rung at epoch 3
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_who_reported_nothing_up_to_the_rung_has_beaten_nobody_there(rule: str) -> None:
+    """An evaluator of a user's own may leave epochs out, and not the same ones each time."""
+    late = [(1.0, [EpochResult(5, 8, 0.9), EpochResult(8, 8, 0.9)]) for _ in range(9)]
+    stopping = find_early_stopping(rule)
+    assert stopping is not None
+    assert stopping.continues(1.0, _curve(0.1, 0.2), late)
+
+
 def test_networks_are_ranked_by_their_best_so_far() -> None:
     rule = SuccessiveHalving(first_rung=2)
     assert rule.continues(1.0, _curve(0.5, 0.2), [(1.0, _curve(0.3, 0.4, 0.9))])
@@ -117,9 +127,6 @@ class _Curves:
 SPACE = GeneSpace(
     {"width": [0, 1, 2, 3, 4], "depth": [1, 2, 3, 4, 5, 6]}, cost=lambda g: {"macs": 10.0 + 10 * float(g[0]) + g[1]}
 )
-
-
-RULES = [name for name, rule in EARLY_STOPPING.items() if rule is not None]
 
 
 def _search(study: Study, evaluator: _Curves, trials: int, sampler: str = "random", rule: str = "asha") -> Search:
