@@ -72,5 +72,5 @@ class ForecastStopping:
 
 def _features(cost: float, curve: Curve, rung: int) -> tuple[float, float]:
     """Best log error up to the rung, which ranks unfinished networks better than that of the rung, and log cost."""
-    best = max(result.top1 for result in curve if result.epoch <= rung)
+    best = max((result.top1 for result in curve if result.epoch <= rung), default=0.0)
     return log_error(best), math.copysign(math.log1p(abs(cost)), cost)

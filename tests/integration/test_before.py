@@ -14,20 +14,8 @@ from bsconv_nas.study.locate import load_study
 from tests.commands import run_command
 
 BEFORE = Path(__file__).parents[1] / "data" / "before"
-SEARCH = [
-    "search",
-    "--study",
-    "digits",
-    "--flops",
-    "60k",
-    "--epochs",
-    "2",
-    "--workers",
-    "0",
-    "--precision",
-    "float32",
-    "--trials",
-]
+SETTINGS = ["--epochs", "2", "--workers", "0", "--precision", "float32"]
+SEARCH = ["search", "--study", "digits", "--flops", "60k", *SETTINGS, "--trials"]
 TRAIN = ["train", "export/arch.json", "--epochs", "4", "--precision", "float32", "--to", "training"]
 KILLED = 4  # the trial that was killed in its second epoch
 

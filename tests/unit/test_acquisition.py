@@ -67,6 +67,8 @@ def test_without_any_network_there_is_only_the_floor() -> None:
     [
         ([0.5, 0.3, 0.1], 0.54),
         ([0.9, 0.2, 0.15, 0.1], 0.21),  # the first learned nothing
+        ([0.9, 0.2, 0.1], 0.21),
+        ([0.8, 0.4, 0.2], 0.86),  # as far from the second as that one from the third: it did learn
         ([0.5, 0.1], 0.54),
         ([1.0, 0.5, 0.1], 1.0),
         ([0.3], 1.0),

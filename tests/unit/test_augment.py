@@ -85,6 +85,19 @@ def test_an_epoch_is_full_batches_of_different_images_with_their_labels() -> Non
     assert torch.equal((pixels * 255).round().long(), labels)
 
 
+@pytest.mark.parametrize(("padding", "flip"), [(2, True), (2, False), (0, True)])
+def test_images_of_an_epoch_are_shifted_and_mirrored_as_drawn(padding: int, flip: bool) -> None:
+    data = images(12)
+    recipe = Recipe(batch_size=4, crop_padding=padding, flip=flip)
+    batches = list(training_batches(data, torch.arange(12), recipe, seed=3))
+    order = torch.cat([labels for _, labels in batches])
+    drawn = torch.Generator().manual_seed(3)
+    assert torch.equal(order, torch.randperm(12, generator=drawn))
+    expected = as_input(one_by_one(data[order], padding, flip, drawn))
+    assert torch.equal(torch.cat([batch for batch, _ in batches]), expected)
+    assert not torch.equal(expected, as_input(data[order]))
+
+
 def test_a_single_small_batch_is_used() -> None:
     ((_, labels),) = epoch(0, batch_size=64, count=5)
     assert sorted(labels.tolist()) == [0, 1, 2, 3, 4]
@@ -132,6 +145,18 @@ def test_resized_crops_show_parts_of_the_promised_size_and_shape() -> None:
     assert inner.max() < 1
     corner = found[:, 0, 0, :].amin(1)
     assert corner.std() > 0.05  # not always the middle
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_parts_of_images_lie_anywhere_within_them(axis: int) -> None:
+    crops = draw_crops(4000, 0.35, True, torch.Generator().manual_seed(0))
+    half, centre = crops[:, axis, axis].abs(), crops[:, axis, 2]
+    assert (centre.abs() <= 1 - half + 1e-6).all()
+    place = centre / (1 - half).clamp(min=1e-6)  # from -1, at one border of the image, to 1, at the other
+    place = place[half < 0.99]
+    assert place.mean().item() == pytest.approx(0.0, abs=0.05)
+    assert place.std().item() == pytest.approx(3**-0.5, abs=0.02)  # of an even distribution
+    assert (crops[:, axis, 1 - axis] == 0).all()  # nothing is turned
 
 
 def test_the_whole_image_comes_back_as_it_was() -> None:

@@ -18,6 +18,7 @@ from bsconv_nas.samplers import make_sampler
 from bsconv_nas.study import TrialState
 from tests.stopping import SPACE, Curves, new_study, run_search
 
+RULES = [name for name, rule in EARLY_STOPPING.items() if rule is not None]
 RUNG = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=20)
 
 
@@ -88,6 +89,15 @@ def test_only_trials_that_reached_the_rung_are_compared() -> None:
     assert not rule.continues(1.0, _curve(0.1, 0.2), [(1.0, _curve(0.3, 0.25))])
     assert rule.continues(1.0, _curve(0.1, 0.2), [(1.0, _curve(0.3, 0.25, epochs=16))])
     assert rule.continues(1.0, _curve(0.1, 0.2, 0.2), [(1.0, _curve(0.3, 0.25, 0.3))])  # no rung at epoch 3
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_who_reported_nothing_up_to_the_rung_has_beaten_nobody_there(rule: str) -> None:
+    """An evaluator of a user's own may leave epochs out, and not the same ones each time."""
+    late = [(1.0, [EpochResult(5, 8, 0.9), EpochResult(8, 8, 0.9)]) for _ in range(9)]
+    stopping = find_early_stopping(rule)
+    assert stopping is not None
+    assert stopping.continues(1.0, _curve(0.1, 0.2), late)
 
 
 def test_networks_are_ranked_by_their_best_so_far() -> None:

@@ -32,6 +32,7 @@ COMPLETE = [_trial(0.3 + 0.05 * i) for i in range(9)]
     [
         (ForecastStopping(), 8, [2, 3, 4, 5, 6, 7]),
         (ForecastStopping(), 20, [5, 8, 10, 13, 15, 18]),
+        (ForecastStopping(), 5, [2, 3, 4]),
         (ForecastStopping(), 2, [1]),
         (ForecastStopping(), 1, []),
         (ForecastStopping(first_rung=1), 8, [1, 2, 3, 4, 5, 6, 7]),
