@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.made_up_study import MadeUpStudy
 from bsconv_nas.dashboard.source import StudySource
+from bsconv_nas.networks.cost import METRICS, Metric
 from bsconv_nas.report.page import front_of, write_report
 from bsconv_nas.study.lease import Lease
 from bsconv_nas.study.settings import SearchSettings, StudyFile
@@ -148,6 +149,30 @@ def test_other_costs_have_their_own_front(watched: Watch, studies: Path) -> None
         page.locator("#front-chart svg").focus()
         page.keyboard.press("ArrowLeft")
         page.wait_for_url(re.compile(r"#trial=\d+$"))
+        watch.assert_clean(server.link)
+
+
+def test_a_new_metric_is_a_column_an_axis_and_in_details(
+    watched: Watch, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        METRICS, "weight_bytes", Metric("size of the weights", lambda cost: 4 * cost.params, "weights", "bytes")
+    )
+    MadeUpStudy(studies / "first").add(20)
+    with served(studies) as server:
+        watch = watched()
+        page = watch.open(server.link)
+        assert page.locator("[data-cost]").all_inner_texts() == ["MACs", "Params", "Weights"]
+        page.locator('[data-cost="weight_bytes"]').click()
+        page.locator("#front-title", has_text="Accuracy versus weights").wait_for()
+        assert page.locator("#front-chart .axis-label", has_text="Size of the weights").count() == 1
+        assert "Weights" in page.locator("#trials th").all_inner_texts()
+        page.locator("#details .facts dt", has_text="Weights").wait_for()
+        with page.expect_download() as download:
+            page.locator('[data-save="csv"]').click()
+        header, first, *_ = Path(download.value.path()).read_text().splitlines()
+        row = dict(zip(header.split(","), first.split(","), strict=True))
+        assert int(row["weight_bytes"]) == 4 * int(row["params"])
         watch.assert_clean(server.link)
 
 

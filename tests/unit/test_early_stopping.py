@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bsconv_nas.api import search
 from bsconv_nas.base.limits import Limits
+from bsconv_nas.engine.early_stopping import EARLY_STOPPING, find_early_stopping
 from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.engine.search import Search, Verdict
 from bsconv_nas.engine.successive_halving import SuccessiveHalving, goes_on
