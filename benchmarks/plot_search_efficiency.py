@@ -28,9 +28,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         raise SystemExit("the plot needs matplotlib: pip install matplotlib") from error
     figure, axes = plt.subplots(1, len(results), figsize=(4.2 * len(results), 3.6), sharey=True, squeeze=False)
     for axis, (task, samplers) in zip(axes[0], results.items(), strict=True):
-        searches = {name: found for name, found in samplers.items() if " + " not in name}  # those with epochs are apart
-        for number, (name, found) in enumerate(searches.items()):
-            low, middle, high = bands(found["runs"])
+        # Searches with early stopping (" + ") are compared by epochs, elsewhere.
+        searches = {name: result for name, result in samplers.items() if " + " not in name}
+        for number, (name, result) in enumerate(searches.items()):
+            low, middle, high = bands(result["runs"])
             trainings = range(1, len(middle) + 1)
             axis.plot(trainings, middle, color=f"C{number}", label=name, linewidth=2.2 if name == "known-cost" else 1.2)
             axis.fill_between(trainings, low, high, color=f"C{number}", alpha=0.12, linewidth=0)
@@ -48,8 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--to", type=Path, help="default: beside the results")
-    given = parser.parse_args()
-    draw(json.loads(given.results.read_text())["results"], given.to or given.results.with_suffix(".png"))
+    arguments = parser.parse_args()
+    draw(json.loads(arguments.results.read_text())["results"], arguments.to or arguments.results.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ class Problem:
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.genes, self.seed])
         stages = math.ceil(self.genes / 4)
-        kinds = [(stage, *_KINDS[k]) for stage in range(stages) for k in range(4)][: self.genes]
-        names = {f"s{stage}.{kind}": choices for stage, kind, choices in kinds}
+        genes = [(stage, *_KINDS[k]) for stage in range(stages) for k in range(4)][: self.genes]
+        names = {f"s{stage}.{gene}": choices for stage, gene, choices in genes}
         pairs = [tuple(rng.choice(self.genes, 2, replace=False)) for _ in range(self.genes)]
         sizes = [len(choices) for choices in names.values()]
         values = {

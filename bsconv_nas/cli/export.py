@@ -107,7 +107,7 @@ def _images(source: Any, data: str | None) -> Any:
     from bsconv_nas.data import load_search_data
 
     try:
-        found = load_search_data(
+        images = load_search_data(
             data or source.data, image_size=min(source.image_size), skip_bad_images=source.skip_bad_images
         )
     except UsageError as error:
@@ -115,8 +115,8 @@ def _images(source: Any, data: str | None) -> Any:
             raise
         err.print(f"warning: {error}", highlight=False, markup=False)
         return None
-    if found.fingerprint == source.data_fingerprint:
-        return found
+    if images.fingerprint == source.data_fingerprint:
+        return images
     if data is not None:
         raise UsageError(f"{data} holds other images than the network was trained on; give the same by --data")
     err.print(f"warning: {source.data} has changed since the training", highlight=False, markup=False)

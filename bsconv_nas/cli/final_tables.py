@@ -31,12 +31,12 @@ def networks_table(rows: Iterable[Row], width: int) -> Table:
     return table
 
 
-def margins_table(given: Iterable[margins.Margin]) -> Table:
+def margins_table(leads: Iterable[margins.Margin]) -> Table:
     """How far the found networks are ahead; what is beyond its interval stands out."""
     table = Table(box=box.SIMPLE_HEAD)
     for header in margins.HEADERS:
         _add_column(table, header, name=header in ("found", "best other"))
-    for margin in given:
+    for margin in leads:
         clear = margin.half_width is not None and margin.difference > margin.half_width
         table.add_row(*margins.cells(margin), style="bold green" if clear else None)
     return table

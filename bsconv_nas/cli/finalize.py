@@ -61,16 +61,16 @@ def finalize(
 
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; allowed: at least 1")
-    found = load_study(study, directory, storage)
-    check_networks(found)
-    folder = found.folder
+    searched = load_study(study, directory, storage)
+    check_networks(searched)
+    folder = searched.folder
     assert folder is not None, "studies on disk have a folder"
-    budgets = [float(parse_amount(part, "--at")) for part in at.split(",")] if at else default_budgets(found)
+    budgets = [float(parse_amount(part, "--at")) for part in at.split(",")] if at else default_budgets(searched)
     settings, images = _images(folder, data, workers)
     other = _arm(arm, folder, directory, storage)
     if other is not None:
         _check_arm(other, images.fingerprint)
-    contestants = choose(found, budgets, top, images.image_size, other, references)
+    contestants = choose(searched, budgets, top, images.image_size, other, references)
     recipe = full_recipe(images, settings.data, epochs)
     final = Final(contestants, range(seeds), images, recipe, folder / "final")
     results = _run(final, settings, show=not as_json)
@@ -104,11 +104,11 @@ def _images(folder: Path, data: str | None, workers: int | None) -> tuple[Any, A
 def _arm(name: str | None, folder: Path, directory: Path, storage: str | None) -> Any:
     if name is not None:
         return load_study(name, directory, storage) if name != "none" else None
-    found = random_arm(folder)
-    if found is None:
+    arm = random_arm(folder)
+    if arm is None:
         return None
-    err.print(f"Compared with the random search {found}", highlight=False, markup=False, soft_wrap=True)
-    return load_study(str(found), directory, storage)
+    err.print(f"Compared with the random search {arm}", highlight=False, markup=False, soft_wrap=True)
+    return load_study(str(arm), directory, storage)
 
 
 def _check_arm(arm: Any, fingerprint: str) -> None:

@@ -21,16 +21,16 @@ def front(
     as_json: JsonOption = False,
 ) -> None:
     """Show the networks that no other beats in both accuracy and MACs (or the study's own cost)."""
-    found = load_study(study, directory, storage)
+    opened = load_study(study, directory, storage)
     if plot is not None:
         _write_plot(find_folder(study, directory), storage, plot)
     if as_json:
-        print_json(front_rows(found))
+        print_json(front_rows(opened))
         return
-    records = found.front()
+    records = opened.front()
     if records:
-        out.print(front_table(records, records[-1].number, found.objective))
-    out.print(f"{len(records)} of {len(found.records)} trials; study {found.folder}", highlight=False)
+        out.print(front_table(records, records[-1].number, opened.objective))
+    out.print(f"{len(records)} of {len(opened.records)} trials; study {opened.folder}", highlight=False)
     if plot is not None:
         out.print(f"Plot: {plot}", highlight=False)
 

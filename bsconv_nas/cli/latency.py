@@ -44,17 +44,17 @@ def latency(
         rows, runners = _exported(Path(what), setting, folder_runner)
     else:
         rows, runners = _front(load_study(what, directory, storage), setting, runner)
-    found = _measured(runners, seconds, show=not as_json)
+    latencies = _measured(runners, seconds, show=not as_json)
     device = f"{processor()}, {counted(threads, 'thread')}, batch {batch}, {backend}"
     if as_json:
-        measured = [{**row, **asdict(time)} for row, time in zip(rows, found, strict=True)]
+        measured = [{**row, **asdict(time)} for row, time in zip(rows, latencies, strict=True)]
         print_json({"device": device, "batch": batch, "threads": threads, "backend": backend, "rows": measured})
         return
     table = Table(box=box.SIMPLE_HEAD, caption=device, caption_justify="left")
     costs = cost_columns(METRICS.keys() & rows[0].keys())
     for header in ("network", *map(cost_name, costs), "val top-1", "median", "quartiles", "images/s"):
         table.add_column(header, justify="left" if header == "network" else "right", no_wrap=True)
-    for row, time in zip(rows, found, strict=True):
+    for row, time in zip(rows, latencies, strict=True):
         cells = (*(format_cost(name, row[name]) for name in costs), percent(row["val_top1"]))
         spread = f"{time.low_ms:.2f} to {time.high_ms:.2f} ms"
         table.add_row(

@@ -49,9 +49,9 @@ def _show_named(name: str, classes: int | None, image_size: int | None, as_json:
     model = build_named(name, classes, device="meta")
     usual = getattr(model, "in_size", (224, 224))
     height, width = (image_size, image_size) if image_size else usual
-    found = ModelProfiler(model, (1, 3, height, width))
+    profile_of_model = ModelProfiler(model, (1, 3, height, width))
     if as_json:
-        print_json({"network": name, **json.loads(found.to_json())})
+        print_json({"network": name, **json.loads(profile_of_model.to_json())})
     else:
         out.print(f"{name}, {height}x{width} px", highlight=False)
-        out.print(found.to_table(), highlight=False, markup=False, soft_wrap=True)
+        out.print(profile_of_model.to_table(), highlight=False, markup=False, soft_wrap=True)

@@ -80,9 +80,9 @@ def cells(margin: Margin) -> tuple[str, ...]:
     return format_amount(margin.budget), margin.found, margin.other, str(margin)
 
 
-def _margin(budget: float, found: Row, other: Row) -> Margin:
-    pair = (found.test_top1, other.test_top1)
-    difference, half_width = found.mean - other.mean, None
+def _margin(budget: float, searched: Row, other: Row) -> Margin:
+    pair = (searched.test_top1, other.test_top1)
+    difference, half_width = searched.mean - other.mean, None
     if min(map(len, pair)) > 1:
         difference, half_width = difference_interval(*pair)
-    return Margin(budget, found.name, other.kind, other.name, difference, half_width)
+    return Margin(budget, searched.name, other.kind, other.name, difference, half_width)
