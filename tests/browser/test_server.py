@@ -135,8 +135,8 @@ def test_details_of_a_trial(directory: Path) -> None:
     with served(directory) as server:
         server.json("/api/snapshot?study=first")
         trial = server.json("/api/trial?study=first&number=3")
-        assert sum(layer["macs"] for layer in trial["layers"]) == trial["cost"]["macs"]
-        assert sum(layer["params"] for layer in trial["layers"]) == trial["cost"]["params"]
+        assert sum(layer["cost"]["macs"] for layer in trial["layers"]) == trial["cost"]["macs"]
+        assert sum(layer["cost"]["params"] for layer in trial["layers"]) == trial["cost"]["params"]
         assert trial["commands"]["export"].startswith("bsconv-nas export ")
         choices = server.json("/api/choices?study=first&numbers=3,4")
         assert set(choices) == {"3", "4"}

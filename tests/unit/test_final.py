@@ -158,7 +158,7 @@ def test_rows_rank_correlation_and_files(data: ImageData, tmp_path: Path) -> Non
     assert set(stored) == {
         *("schema_version", "epochs", "seeds", "data", "rank_correlation", "reference_share", "margins", "rows")
     }
-    row = "kind name trial budget macs params brief_val_top1 test_top1 mean std interval"
+    row = "kind name trial budget macs params brief_val_top1 test_top1 mean std interval costs"
     assert set(stored["rows"][0]) == set(row.split())
     assert stored["rows"][0]["test_top1"] == [0.9, 0.8, 0.7]
     assert len(list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))) == 3
