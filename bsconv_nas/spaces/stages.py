@@ -57,7 +57,7 @@ def split(layers: Sequence[LayerSpec], stages: Sequence[StageChoices]) -> Iterat
     stage = stages[0]
     for depth in stage.depth:
         head = list(layers[:depth])
-        strides = [stage.stride, *itertools.repeat(1, max(0, depth - 1))]
+        strides = itertools.chain((stage.stride,), itertools.repeat(1))
         fits = len(head) == depth and all(s == layer.stride for s, layer in zip(strides, head, strict=False))
         if fits and len({layer.out_channels for layer in head}) <= 1:
             for rest in split(layers[depth:], stages[1:]):
