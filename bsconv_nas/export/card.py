@@ -13,7 +13,7 @@ _INPUT = "`images`: float32 (N, 3, {height}, {width}), RGB, values in [0, 1]; `l
 
 
 def model_card(source: Source, manifest: Mapping[str, Any], formats: Sequence[Format]) -> str:
-    """The text of the card."""
+    """The text of the card, in Markdown."""
     sections = [
         f"# {source.title}",
         _summary(source, manifest),

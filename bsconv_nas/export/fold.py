@@ -1,4 +1,4 @@
-"""The same network with fewer operations, for inference: normalisation folded, pointwise convolutions merged."""
+"""The network with fewer operations, for inference: normalisation folded, pointwise convolutions merged."""
 
 import copy
 
@@ -13,9 +13,9 @@ from bsconv_nas.networks.operations import worth_merging
 def folded(network: nn.Module) -> GraphModule:
     """A copy of `network` in eval mode in which each batch normalisation after a convolution is part of it.
 
-    Two 1x1 convolutions in a row, as in BSConv-S, become one where that needs no more multiply-accumulates: M to M' to
-    N by way of N x M products instead of M' (M + N). Both are exact up to rounding. Input normalisation stays: the
-    padding of the first convolution would not be what it was.
+    Two 1x1 convolutions in a row, as in BSConv-S, become one where that needs no more multiply-accumulates per pixel:
+    M N for M to N channels, instead of M' (M + N) by way of M' channels. Both are exact up to rounding. Input
+    normalisation is not folded into the first convolution, because its zero padding would then have another meaning.
     """
     graph = traced(copy.deepcopy(network).cpu().eval())
     for node in list(graph.graph.nodes):
@@ -50,11 +50,11 @@ def _only_input(graph: GraphModule, node: Node) -> tuple[Node, nn.Conv2d] | None
 
 
 def _fold_normalisation(graph: GraphModule, node: Node) -> None:
-    found = _only_input(graph, node)
-    if found is not None:
-        before, convolution = found
+    convolution_before = _only_input(graph, node)
+    if convolution_before is not None:
+        before, convolution = convolution_before
         normalisation = _module(graph, node)
-        assert isinstance(normalisation, nn.BatchNorm2d), "the caller looked"
+        assert isinstance(normalisation, nn.BatchNorm2d), "the caller has checked"
         graph.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, normalisation))
         _remove(graph, node, before)
 
@@ -63,10 +63,10 @@ def _merge_pointwise(graph: GraphModule, node: Node) -> None:
     second = _module(graph, node)
     if not isinstance(second, nn.Conv2d) or not _is_pointwise(second):
         return
-    found = _only_input(graph, node)
-    if found is None or not _is_pointwise(found[1]):
+    convolution_before = _only_input(graph, node)
+    if convolution_before is None or not _is_pointwise(convolution_before[1]):
         return
-    before, first = found
+    before, first = convolution_before
     if worth_merging(first.in_channels, first.out_channels, second.out_channels):
         graph.set_submodule(str(before.target), _merged(first, second))
         _remove(graph, node, before)
@@ -82,7 +82,7 @@ def _merged(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
     """One 1x1 convolution that computes second(first(x)); the product of the weights is taken in float64."""
     one, two = first.weight.flatten(1).double(), second.weight.flatten(1).double()
     merged = nn.Conv2d(first.in_channels, second.out_channels, 1, bias=True)
-    assert merged.bias is not None, "asked for"
+    assert merged.bias is not None, "bias=True"
     bias = torch.zeros(len(two), dtype=torch.float64) if second.bias is None else second.bias.double()
     if first.bias is not None:
         bias = bias + two @ first.bias.double()

@@ -1,4 +1,4 @@
-"""The exported folder: written beside its place, checked, and only then moved there."""
+"""Write an exported folder: under a temporary name beside its place, checked, and only then renamed."""
 
 import json
 import tempfile
@@ -36,12 +36,12 @@ FILES = {
     "export.json": "what the check compares with",
     "check.safetensors": "images and the network's outputs for them",
 }
-_TOP1_TOLERANCE = 0.005  # a few images lie so close between classes that rounding decides
+_TOP1_TOLERANCE = 0.005  # rounding decides about a few images that lie close between two classes
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A finished export: its files with their meaning, formats that were left out with the reason, the findings."""
+    """A finished export: meanings by file, reasons by format that was left out, and the findings of the check."""
 
     files: dict[str, str]
     skipped: dict[str, str]
@@ -53,10 +53,11 @@ def export_network(
 ) -> Exported:
     """Write a network to a folder in several formats, and check them in a fresh process without this package.
 
-    The folder appears whole or not at all. `data` are the images that the network was trained on, if they are at hand.
+    The folder appears whole or not at all. `data` are the images that the network was trained on, or None if they
+    cannot be read.
 
     Raises:
-        UsageError: the folder exists (with `force`: and holds something else than an earlier export).
+        UsageError: the folder exists and is not empty (with `force`: and contains files that no export writes).
         StorageError: the folder cannot be written.
         BsconvNasError: a format cannot be written, or the check found a difference.
     """
@@ -69,7 +70,7 @@ def export_network(
             exported = _write(source, folder, formats, data)
             problems = [f"{row['file']}: {problem}" for row in exported.findings for problem in row["problems"]]
             if problems:
-                raise BsconvNasError(f"the export is not the network: {problems[0]}; nothing was written")
+                raise BsconvNasError(f"the export differs from the network: {problems[0]}; nothing was written")
             if to.exists():
                 to.rename(Path(scratch) / "before")
             folder.rename(to)
@@ -82,7 +83,7 @@ def check_target(to: Path, force: bool) -> None:
     """Refuse a folder that must not be written to.
 
     Raises:
-        UsageError: it exists and is not empty (with `force`: and is no earlier export).
+        UsageError: it exists and is not empty (with `force`: and contains files that no export writes).
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())) and not force:
         raise UsageError(f"{to} exists and is not an empty folder; choose another --to, or --force to replace it")
@@ -146,7 +147,7 @@ def _write_formats(
             row.write(prepared, folder / row.file)
             written.append(row)
         except MissingImagesError:
-            skipped[row.name] = "is calibrated on the study's images, which are not there; give them by --data"
+            skipped[row.name] = "is calibrated on the images of the training, which were not found; give them by --data"
         except Exception as error:
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             raise BsconvNasError(f"cannot write {row.file}: {reason}; leave it out by --format") from error

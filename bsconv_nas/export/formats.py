@@ -1,4 +1,7 @@
-"""The formats of an export, one row each: to add one, write its function and its row."""
+"""The formats of an export, one row each.
+
+To add one, write the function that writes its file here, the one that loads the file in `loaders.py`, and its row.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ _INT8_TOLERANCE = 0.1  # processors round 8-bit sums differently
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What the formats are made of: the folded network, its program for batches of any size, calibration images.
+    """What formats are written from: the folded network, its program for batches of any size, calibration images.
 
     `images` are float32 (N, C, H, W) in [0, 1] to calibrate on; None where the data is not at hand.
     """
@@ -74,7 +77,7 @@ def inference(network: nn.Module, example: Tensor, images: Tensor | None) -> Inf
     with torch.no_grad():
         program = torch.export.export(network, (example,), dynamic_shapes=shapes)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # the folders of this machine, which are nobody's business
+        node.meta.pop("stack_trace", None)  # it has paths of this machine
     return Inference(network, program, images, example)
 
 
@@ -110,7 +113,7 @@ def _write_int8(prepared: Inference, path: Path) -> None:
     if prepared.images is None:
         raise MissingImagesError
     floating = path.with_name(FORMATS["onnx"].file)
-    if floating.exists():  # its row comes first
+    if floating.exists():  # written before, because the row of onnx comes first
         quantise(floating, path, prepared.images)
         return
     _write_onnx(prepared, floating)

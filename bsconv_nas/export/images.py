@@ -1,4 +1,4 @@
-"""The images that an export needs: fixed ones to compare outputs on, some to calibrate on, others to measure on."""
+"""The images that an export uses: to compare outputs, to calibrate 8-bit ranges, and to measure accuracy."""
 
 from dataclasses import dataclass
 

@@ -31,7 +31,7 @@ def quantise(floating: Path, to: Path, images: Tensor) -> None:
 
     prepared = floating.with_name("prepared.onnx")
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # advice to do what is done here
+    logging.disable(logging.WARNING)  # onnxruntime advises to preprocess, which is done here
     try:
         quant_pre_process(str(floating), str(prepared), skip_symbolic_shape=True)
         quantize_static(str(prepared), str(to), Reader(), quant_format=QuantFormat.QDQ, per_channel=True)

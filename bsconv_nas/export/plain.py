@@ -13,7 +13,7 @@ from bsconv_nas.errors import UsageError
 from bsconv_nas.export.fold import traced
 
 _OPERATORS = {operator.add: "+", operator.iadd: "+", operator.mul: "*", operator.sub: "-", operator.truediv: "/"}
-# Arguments that say nothing, and that not every release of torch has.
+# Default values that some releases of torch show in a `repr` and others do not: left out for the same file with each.
 _DEFAULTS = (
     ", eps=1e-05",
     ", momentum=0.1",
@@ -67,10 +67,10 @@ def load(path: str | Path | None = None) -> Network:
 def plain_model(network: nn.Module, title: str) -> tuple[str, dict[str, Tensor]]:
     """Source of a module that rebuilds `network`, and the weights under the names that it uses.
 
-    Names are those of the network with underscores for dots, without what all of them begin with.
+    The names are those of the network with underscores for dots, without the prefix "backbone.".
 
     Raises:
-        UsageError: the forward pass depends on its input, or uses something that has no line of code here.
+        UsageError: the forward pass depends on its input, or uses something else than functions and layers of torch.
     """
     try:
         graph = traced(network.eval())
@@ -89,7 +89,7 @@ def _flat(name: str) -> str:
 
 
 def _constructor(module: nn.Module) -> str:
-    """The text of torch's own modules is the call that makes them."""
+    """The call that makes a module: for those of torch.nn that is their `repr`."""
     if not type(module).__module__.startswith("torch.nn.") or "\n" in repr(module):
         raise UsageError(f"{type(module).__name__} is no layer of torch.nn, so it cannot be written as a file")
     text = repr(module)
@@ -99,15 +99,15 @@ def _constructor(module: nn.Module) -> str:
 
 
 def _weights(network: nn.Module, modules: Sequence[str]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for name in modules:
         for key, tensor in network.get_submodule(name).state_dict().items():
-            found[f"{_flat(name)}.{key}"] = tensor.detach().contiguous()
-    return found
+            weights[f"{_flat(name)}.{key}"] = tensor.detach().contiguous()
+    return weights
 
 
 def _lines(nodes: Sequence[Node]) -> Iterator[str]:
-    """A line for each operation. A value's variable is free again after the last line that reads it."""
+    """A line for each operation. The variable of a value is used again after the last line that reads the value."""
     last_reader = {value: node for node in nodes for value in node.all_input_nodes}
     variables: dict[Node, str] = {}
     for node in nodes:

@@ -1,4 +1,4 @@
-"""What is exported: a network with its weights, and all that is known of them."""
+"""What is exported: a network with its weights, training, accuracies and provenance."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from bsconv_nas.train.full import NETWORK, RESULT, WEIGHTS
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """One measured accuracy in [0, 1], with its 95 % interval where there is one, and what it was measured on."""
+    """A measured accuracy in [0, 1], what it was measured on, and its 95 % interval or None."""
 
     what: str
     top1: float
@@ -33,8 +33,8 @@ class Accuracy:
 class Source:
     """A network to export.
 
-    `reference` names a network without an `arch`. `data` is where its images come from, as `--data` takes it.
-    `test_top1` is the accuracy of these very weights on the test part, where that was measured.
+    `reference` is the name of a network that has no `arch`. `data` names its images as `--data` does. `test_top1` is
+    the accuracy of exactly these weights on the test part, or None if it was not measured.
     """
 
     title: str
@@ -54,10 +54,10 @@ class Source:
 
 
 def trial_source(study: Study, record: TrialRecord) -> Source:
-    """The network of a trial: with the weights of its final training where there are, else those of the search.
+    """The network of a trial, with the weights of its final training if it has one, else those of the search.
 
     Raises:
-        StudyError: a trial without weights, or of a space of its own.
+        StudyError: the trial has no stored weights, or its space is not one of networks.
     """
     arch, folder = record.arch_spec(), study.folder
     if arch is None or folder is None:
@@ -65,10 +65,10 @@ def trial_source(study: Study, record: TrialRecord) -> Source:
     final = best_weights(folder, record.number, arch.arch_id)
     weights = final[0] if final else study.weights_path(record.number)
     if weights is None or not weights.is_file():
-        kept = ", ".join(str(member.number) for member in study.front())
+        members = ", ".join(str(member.number) for member in study.front())
         raise StudyError(
-            f"trial {record.number} has no weights: only members of the front keep theirs; choose one of "
-            f"{kept or '(none yet)'}, or train it: bsconv-nas train {study.folder}:{record.number}"
+            f"trial {record.number} has no weights: only those of members of the front are stored; choose one of "
+            f"{members or '(none yet)'}, or train it: bsconv-nas train {study.folder}:{record.number}"
         )
     network = build(arch)
     load_weights(weights, network)
@@ -109,7 +109,7 @@ def training_source(folder: Path) -> Source:
     network = build(arch) if arch is not None else build_named(described["model"], len(classes))
     load_weights(folder / WEIGHTS, network)
     accuracies = (
-        Accuracy("validation images, the epoch kept", result["val_top1"]),
+        Accuracy("validation images, best epoch", result["val_top1"]),
         Accuracy(f"{result['test_images']} test images", result["test_top1"], tuple(result["test_interval"])),
     )
     return Source(
@@ -129,17 +129,17 @@ def training_source(folder: Path) -> Source:
 
 
 def _accuracies(record: TrialRecord, finals: list[FinalRecord]) -> tuple[Accuracy, ...]:
-    found: list[Accuracy] = []
+    rows: list[Accuracy] = []
     if record.top1 is not None:
-        found.append(Accuracy("validation images, after the search's brief training", record.top1))
+        rows.append(Accuracy("validation images, after the search's brief training", record.top1))
     if not finals:
-        return tuple(found)
+        return tuple(rows)
     best = finals[0]
     tests = [final.test_top1 for final in finals if final.test_top1 is not None]
-    found.append(Accuracy(f"validation images, these weights (seed {best.seed})", best.val_top1))
+    rows.append(Accuracy(f"validation images, these weights (seed {best.seed})", best.val_top1))
     interval = binomial_interval(tests[0], best.test_images)
-    found.append(Accuracy(f"{best.test_images} test images, these weights (seed {best.seed})", tests[0], interval))
+    rows.append(Accuracy(f"{best.test_images} test images, these weights (seed {best.seed})", tests[0], interval))
     if len(tests) > 1:
         mean = sum(tests) / len(tests)
-        found.append(Accuracy(f"test images, mean over {len(tests)} seeds (Student's)", mean, mean_interval(tests)))
-    return tuple(found)
+        rows.append(Accuracy(f"test images, mean over {len(tests)} seeds (Student's)", mean, mean_interval(tests)))
+    return tuple(rows)

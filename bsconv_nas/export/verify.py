@@ -1,4 +1,4 @@
-"""The proof of an export: a fresh process without this package runs every form and compares."""
+"""Check an export: a fresh process without this package runs every file and compares outputs."""
 
 import inspect
 import json
@@ -24,9 +24,9 @@ Finding = dict[str, Any]
 
 
 def verify(folder: Path, test: TestData | None = None) -> list[Finding]:
-    """Check an exported folder: outputs of every form, MACs, parameters and, with `test`, accuracies.
+    """Check an exported folder: outputs of every file, MACs, parameters and, with `test`, accuracies.
 
-    A finding is a row with `file` and `problems` (in words; none: as promised); see `verify_program`.
+    A finding has the `file`, `problems` in words (empty if there is none), and what was measured: see `verify_program`.
 
     Raises:
         UsageError: not an exported folder.
@@ -82,7 +82,7 @@ def _run(arguments: list[str], folder: Path) -> list[Finding]:
 
 
 def cost_problems(folder: Path, manifest: dict[str, Any]) -> list[str]:
-    """What arch.json costs by the closed form, against what is written down; references have none."""
+    """Differences of the costs of arch.json, by the closed form, from those in export.json; a reference has none."""
     try:
         arch = json.loads((folder / "arch.json").read_text())
         if "reference" in arch:

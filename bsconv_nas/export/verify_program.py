@@ -65,7 +65,7 @@ def first_line(error: Exception) -> str:
 
 
 def check_form(file: str, facts: dict[str, Any], folder: Path, test: dict[str, Tensor] | None) -> dict[str, Any]:
-    """What is found of one file: largest difference, accuracy, and `problems` in words."""
+    """The largest difference of one file's outputs, its accuracy, and `problems` in words."""
     saved = load_file(folder / "check.safetensors")
     expected = saved.get(f"logits.{file}", saved["logits"])
     images, tolerance = as_images(saved["images"]), facts["tolerance"]
@@ -78,7 +78,7 @@ def check_form(file: str, facts: dict[str, Any], folder: Path, test: dict[str, T
             top1 = accuracy(form, test["images"], test["labels"]) if test is not None else None
     except ImportError as error:
         return {"file": file, "skipped": f"needs {error.name}", "problems": []}
-    except Exception as error:  # noqa: BLE001  # whatever a damaged file makes a library raise
+    except Exception as error:  # noqa: BLE001  # a damaged file can make a library raise anything
         return {"file": file, "problems": [f"does not run: {type(error).__name__}: {first_line(error)}"]}
     problems = []
     if not apart <= tolerance:

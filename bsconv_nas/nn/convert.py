@@ -55,8 +55,10 @@ class _Conv2dTransformer(ModuleTransformer):
 
     def _fit(self, new: BSConvU | BSConvS, conv: nn.Conv2d, where: str) -> float:
         if conv.weight.is_meta or not conv.weight.isfinite().all():
-            kind = "on the meta device" if conv.weight.is_meta else "not finite"
-            raise UsageError(f"the weights of {where} are {kind}; init='svd' needs trained ones, or use init='default'")
+            state = "on the meta device" if conv.weight.is_meta else "not finite"
+            raise UsageError(
+                f"the weights of {where} are {state}; init='svd' needs trained ones, or use init='default'"
+            )
         return fit_bsconv_s(new, conv) if isinstance(new, BSConvS) else fit_bsconv_u(new, conv)
 
 

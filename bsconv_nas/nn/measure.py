@@ -75,7 +75,7 @@ def _bias(module: Any, y: Tensor) -> int:
 
 
 _POOLS = tuple(
-    getattr(nn, f"{kind}Pool{n}d") for kind in ("Max", "Avg", "AdaptiveMax", "AdaptiveAvg") for n in (1, 2, 3)
+    getattr(nn, f"{pooling}Pool{n}d") for pooling in ("Max", "Avg", "AdaptiveMax", "AdaptiveAvg") for n in (1, 2, 3)
 )
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -167,8 +167,8 @@ def _has_weight(operation: Any, args: tuple[Any, ...]) -> bool:
 def _left_as_it_was(model: nn.Module, example: Tensor) -> Generator[None, None, None]:
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(module, dict(module.named_buffers(recurse=False))) for module in model.modules()]
-    copies = {id(buffer): buffer.clone() for _, own in buffers for buffer in own.values()}
-    # The fused attention of eval mode is one opaque operation.
+    copies = {id(buffer): buffer.clone() for _, named in buffers for buffer in named.values()}
+    # In eval mode attention would run as one fused operation, whose products cannot be seen.
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -180,14 +180,14 @@ def _left_as_it_was(model: nn.Module, example: Tensor) -> Generator[None, None, 
         for module, training in modes:
             module.training = training
         with torch.no_grad():
-            for module, own in buffers:
-                _restore_buffers(module, own, copies)
+            for module, named in buffers:
+                _restore_buffers(module, named, copies)
 
 
-def _restore_buffers(module: nn.Module, own: dict[str, Tensor], copies: dict[int, Tensor]) -> None:
-    for name in dict(module.named_buffers(recurse=False)).keys() - own.keys():
+def _restore_buffers(module: nn.Module, named: dict[str, Tensor], copies: dict[int, Tensor]) -> None:
+    for name in dict(module.named_buffers(recurse=False)).keys() - named.keys():
         delattr(module, name)
-    for name, buffer in own.items():
+    for name, buffer in named.items():
         copy = copies[id(buffer)]
         if not buffer.is_meta and not torch.equal(buffer, copy):
             buffer.copy_(copy)

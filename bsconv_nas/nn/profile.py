@@ -142,15 +142,15 @@ class ModelProfiler:
 
 
 def _row(name: str, module: nn.Module, calls: dict[nn.Module, Calls]) -> ModuleProfile:
-    own = calls.get(module, Calls())
+    counts = calls.get(module, Calls())
     within = [calls[inner] for inner in module.modules() if inner in calls]
     return ModuleProfile(
         name or "(Total)",
         type(module).__name__,
         _info(module),
-        own.in_shape,
-        own.out_shape,
-        own.count,
+        counts.in_shape,
+        counts.out_shape,
+        counts.count,
         params=sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
         flops=sum(inner.flops for inner in within),
         macs=sum(inner.macs for inner in within),
@@ -173,37 +173,37 @@ def _info(module: nn.Module) -> str:
 
 
 def _uncounted(model: nn.Module, calls: dict[nn.Module, Calls]) -> tuple[Uncounted, ...]:
-    found: dict[tuple[str, str], Uncounted] = {}
+    uncounted: dict[tuple[str, str], Uncounted] = {}
     for name, module in model.named_modules():
         for what, macs in _omissions(module, calls):
             key = (type(module).__name__, what)
-            before = found.get(key, Uncounted(*key, names=()))
+            before = uncounted.get(key, Uncounted(*key, names=()))
             total = before.macs if macs is None else (before.macs or 0) + macs
-            found[key] = Uncounted(*key, names=(*before.names, name or "(Total)"), macs=total)
-    return tuple(found.values())
+            uncounted[key] = Uncounted(*key, names=(*before.names, name or "(Total)"), macs=total)
+    return tuple(uncounted.values())
 
 
 def _omissions(module: nn.Module, calls: dict[nn.Module, Calls]) -> list[tuple[str, int | None]]:
     """What the columns lack of this module itself, with the MACs where they are known."""
-    own = calls.get(module)
+    counts = calls.get(module)
     leaf = not any(True for _ in module.children())
     weights = any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
-    if own is None:
+    if counts is None:
         did_not_run = "did not run as a module; params has it, flops does not, macs only if its parent used its weights"
         return [(did_not_run, None)] if weights else []
-    found: list[tuple[str, int | None]] = []
-    if own.count > 1 and own.flops:
-        found.append(("ran more than once; flops has the last call only", None))
-    if own.products:
-        found.append(("products between activations, in no column", own.products))
+    omissions: list[tuple[str, int | None]] = []
+    if counts.count > 1 and counts.flops:
+        omissions.append(("ran more than once; flops has the last call only", None))
+    if counts.products:
+        omissions.append(("products between activations, in no column", counts.products))
     if not has_rule(module):
-        if own.macs:
-            found.append(("functional convolutions or linear layers; macs has them, flops does not", own.macs))
+        if counts.macs:
+            omissions.append(("functional convolutions or linear layers; macs has them, flops does not", counts.macs))
         elif weights and not isinstance(module, nn.Embedding | nn.EmbeddingBag):
-            found.append(("has weights, but no convolution or linear layer was seen; not in flops or macs", None))
+            omissions.append(("has weights, but no convolution or linear layer was seen; not in flops or macs", None))
         elif leaf:
-            found.append(("elementwise or unknown; not in flops, no macs seen", None))
-    return found
+            omissions.append(("elementwise or unknown; not in flops, no macs seen", None))
+    return omissions
 
 
 def _shown(value: Any) -> str:

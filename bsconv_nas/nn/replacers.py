@@ -141,7 +141,7 @@ class ModuleReplacer:
         before = _count_parameters(model)
         done: dict[int, _Outcome] = {}
         closed: set[str] = set()
-        # The list is taken before anything changes, so a replaced module stays alive and its id stays its own.
+        # The list is made before anything changes, so a replaced module stays alive and its id is not used again.
         for full_name, module in list(model.named_modules(remove_duplicate=False)):
             parent_name, _, name = full_name.rpartition(".")
             if full_name and parent_name in closed:
@@ -184,7 +184,7 @@ class ModuleReplacer:
 
 @dataclass(slots=True)
 class _Outcome:
-    """A module that took, or kept, its place, with what the report says of it."""
+    """The module that is now at its places in the model, with what the report says of it."""
 
     module: nn.Module
     names: list[str]

@@ -210,7 +210,7 @@ def test_an_export_of_a_trial_without_weights(studies: Path, tmp_path: Path, cal
     for path in (tmp_path / "s" / "weights").iterdir():
         path.unlink()
     done = call("export", "s", "--dir", tmp_path, "--to", tmp_path / "new")
-    assert_refused(done, "has no weights: only members of the front keep theirs; choose one of")
+    assert_refused(done, "has no weights: only those of members of the front are stored; choose one of")
 
 
 @pytest.mark.parametrize(
