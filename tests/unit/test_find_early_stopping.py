@@ -9,14 +9,14 @@ from bsconv_nas.errors import UsageError
 
 
 def test_what_is_asked_for_reaches_the_rule() -> None:
-    assert find_early_stopping("asha", first_rung=3, reduction=4.0) == SuccessiveHalving(3, 4.0)
-    assert find_early_stopping("asha", reduction=4.0) == SuccessiveHalving(None, 4.0)
+    assert find_early_stopping("asha", {"grace_period": 3, "reduction_factor": 4.0}) == SuccessiveHalving(3, 4.0)
+    assert find_early_stopping("asha", {"reduction_factor": 4.0}) == SuccessiveHalving(None, 4.0)
     assert find_early_stopping("asha") == SuccessiveHalving()
-    assert find_early_stopping("forecast", first_rung=3) == ForecastStopping(3)
+    assert find_early_stopping("forecast", {"grace_period": 3}) == ForecastStopping(3)
     assert find_early_stopping("none") is None
 
 
-@pytest.mark.parametrize("options", [{"first_rung": 3}, {"reduction": 4.0}])
+@pytest.mark.parametrize("options", [{"grace_period": 3}, {"reduction_factor": 4.0}])
 def test_without_a_rule_there_is_nothing_to_set(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="'none'.*asha"):
-        find_early_stopping("none", **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"'none' has no .*asha"):
+        find_early_stopping("none", options)
