@@ -75,11 +75,11 @@ class Api:
         source = self._source(request)
         complete = sum(row.top1 is not None for row in source.table.rows.values())
         with self._counting:  # one child at a time, however many pages ask
-            epoch, count, found = self._importances.get(source.name, ("", 0, {}))
+            epoch, count, importances = self._importances.get(source.name, ("", 0, {}))
             if epoch != source.epoch or count < LEAST_TRIALS or complete >= _GROWTH * count:
-                found = importance_of(source)
-                self._importances[source.name] = source.epoch, complete, found
-        return _json(found)
+                importances = importance_of(source)
+                self._importances[source.name] = source.epoch, complete, importances
+        return _json(importances)
 
     async def stream(self, request: Request) -> Response:
         """Server-sent events: what changed in the studies that a page shows, as soon as it did."""

@@ -65,14 +65,14 @@ def front_choices(source: StudySource, numbers: Iterable[int]) -> dict[int, list
     Raises:
         StudyError: no such trial.
     """
-    found: dict[int, list[dict[str, Any]]] = {}
+    choices: dict[int, list[dict[str, Any]]] = {}
     for number in numbers:
         arch = source.table.user_attributes(number).get("arch")
         layers = ArchSpec.from_dict(arch).layers if arch else ()
-        found[number] = [
+        choices[number] = [
             {"type": x.label, "kernel": x.kernel_size, "width": x.out_channels, "stride": x.stride} for x in layers
         ]
-    return found
+    return choices
 
 
 def _shape_of(layer: LayerSpec | None, arch: ArchSpec, name: str) -> dict[str, Any]:

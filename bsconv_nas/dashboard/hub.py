@@ -59,14 +59,14 @@ class Hub:
     def _scan(self) -> None:
         self._scanned = time.monotonic()
         known = {source.folder: source for source in self._sources.values()}
-        found: dict[str, StudySource] = {}
+        sources: dict[str, StudySource] = {}
         for folder in self._folders or study_folders(self.directory):
             source = known.get(folder)
             with suppress(BsconvNasError):  # a recipe, or a study whose first trial is still to come
                 source = source or StudySource(folder, self.storage)
             if source is not None:
-                found[_free_key(folder.name, found)] = source
-        self._sources = found
+                sources[_free_key(folder.name, sources)] = source
+        self._sources = sources
 
 
 def _random_arm(source: StudySource, sources: dict[str, StudySource]) -> str | None:

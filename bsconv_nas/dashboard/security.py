@@ -93,8 +93,8 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _same(given: str, token: str) -> bool:
-    return secrets.compare_digest(given.encode(), token.encode())
+def _same(value: str, token: str) -> bool:
+    return secrets.compare_digest(value.encode(), token.encode())
 
 
 def _with_headers(send: Send) -> Callable[[Message], Awaitable[None]]:

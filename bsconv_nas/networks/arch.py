@@ -193,8 +193,8 @@ class ArchSpec:
             refuse("blocks", "more layers", f"at most {MAX_LAYERS} layers")
         for number, (channels, block) in enumerate(self.blocks_with_inputs()):
             if block.shortcut == "identity" and (block.stride != 1 or block.out_channels != channels):
-                found = f"{channels} -> {block.out_channels} channels, stride {block.stride}"
-                refuse(f"identity shortcut of block {number}", found, "equal shapes; use 'projection' here")
+                shapes = f"{channels} -> {block.out_channels} channels, stride {block.stride}"
+                refuse(f"identity shortcut of block {number}", shapes, "equal shapes; use 'projection' here")
 
     def blocks_with_inputs(self) -> Iterator[tuple[int, BlockSpec]]:
         """Each block with the number of channels that enter it."""

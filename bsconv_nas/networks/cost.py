@@ -165,10 +165,10 @@ def _block(block: BlockSpec, in_shape: Shape) -> tuple[LayerCost, ...]:
     # Cached because the networks of a search share most of their blocks; names are relative to the block.
     rows: list[LayerCost] = []
     channels, height, width = in_shape
-    kept = channels * height * width if block.shortcut != "none" else 0
+    held = channels * height * width if block.shortcut != "none" else 0
     for number, layer in enumerate(block.layers):
         convs = layer_convs(layer, channels)
-        terms = _chain(convs, height, width, kept, number == 0, layer.inner_bn, layer.se)
+        terms = _chain(convs, height, width, held, number == 0, layer.inner_bn, layer.se)
         rows.append(LayerCost(f"layers.{number}", layer.type, *terms))
         channels, height, width = terms[0]
     if block.shortcut == "projection":
@@ -182,21 +182,21 @@ def _chain(
     convs: tuple[Conv, ...],
     height: int,
     width: int,
-    kept: int = 0,
-    kept_is_input: bool = False,
+    held: int = 0,
+    held_is_input: bool = False,
     inner_bn: bool = False,
     se: bool = False,
 ) -> tuple[Shape, int, int, int]:
     """Shape, MACs, params and peak of convolutions in a row (and squeeze-excitation on the last output).
 
-    `kept` elements stay in memory all the while; with `kept_is_input` they are the first convolution's own input.
+    `held` elements stay in memory all the while; with `held_is_input` they are the first convolution's own input.
     """
     macs = params = peak = 0
     for conv in convs:
         weights = conv.out_channels * (conv.in_channels // conv.groups) * conv.kernel_size**2
         elements = conv.in_channels * height * width
-        if not (kept_is_input and conv is convs[0]):
-            elements += kept
+        if not (held_is_input and conv is convs[0]):
+            elements += held
         height, width = (height - 1) // conv.stride + 1, (width - 1) // conv.stride + 1
         elements += conv.out_channels * height * width
         macs += weights * height * width
@@ -207,7 +207,7 @@ def _chain(
         squeezed = se_channels(channels)
         macs += 2 * channels * squeezed
         params += 2 * channels * squeezed + squeezed + channels
-        peak = max(peak, kept + channels * height * width + channels + squeezed)
+        peak = max(peak, held + channels * height * width + channels + squeezed)
     return (channels, height, width), macs, params, peak * _BYTES
 
 

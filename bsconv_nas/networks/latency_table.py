@@ -50,8 +50,8 @@ class LatencyTable:
     @property
     def errors(self) -> tuple[float, float]:
         """Median and largest relative error of the checks."""
-        found = [abs(predicted - measured) / measured for predicted, measured in self.checks]
-        return median(found), max(found)
+        errors = [abs(predicted - measured) / measured for predicted, measured in self.checks]
+        return median(errors), max(errors)
 
     @property
     def fingerprint(self) -> str:

@@ -53,9 +53,9 @@ class Operation(NamedTuple):
 
 def operations_of(arch: ArchSpec) -> list[Operation]:
     """The operations of a network, in order."""
-    found, shape = stem_operations(arch.stem, arch.in_channels, arch.image_size)
+    stem, shape = stem_operations(arch.stem, arch.in_channels, arch.image_size)
     blocks, shape = block_operations(arch.blocks, shape)
-    return [*found, *blocks, *tail_operations(arch.head, shape, arch.num_classes)]
+    return [*stem, *blocks, *tail_operations(arch.head, shape, arch.num_classes)]
 
 
 @lru_cache(maxsize=1_024)
@@ -71,44 +71,44 @@ def stem_operations(
 
 def block_operations(blocks: Iterable[BlockSpec], shape: Shape) -> tuple[list[Operation], Shape]:
     """Operations of blocks in a row that `shape` enters, and the shape of their output."""
-    found: list[Operation] = []
+    rows: list[Operation] = []
     for block in blocks:
         inputs = shape
         for layer in block.layers:
             operations, shape = _layer(layer, shape)
-            found += operations
+            rows += operations
         if block.shortcut == "none":
             continue
         if block.shortcut == "projection":
-            found += _convolutions((Conv("conv", inputs[0], shape[0], 1, block.stride),), inputs)[0]
-        found.insert(-1, _on(shape, "add"))  # the last activation follows the addition
-    return found, shape
+            rows += _convolutions((Conv("conv", inputs[0], shape[0], 1, block.stride),), inputs)[0]
+        rows.insert(-1, _on(shape, "add"))  # the last activation follows the addition
+    return rows, shape
 
 
 @lru_cache(maxsize=8_192)
 def tail_operations(head: HeadSpec, shape: Shape, classes: int) -> tuple[Operation, ...]:
     """Operations after the last block: the head's convolution, if any, pooling and classifier."""
-    found: list[Operation] = []
+    rows: list[Operation] = []
     if head.channels:
-        found, shape = _convolutions((Conv("conv", shape[0], head.channels),), shape)
-        found.append(_on(shape, head.activation))
-    return (*found, Operation("classifier", shape[0], classes, 1, 1, 1, *shape[1:]))
+        rows, shape = _convolutions((Conv("conv", shape[0], head.channels),), shape)
+        rows.append(_on(shape, head.activation))
+    return (*rows, Operation("classifier", shape[0], classes, 1, 1, 1, *shape[1:]))
 
 
 def _layer(layer: LayerSpec, shape: Shape) -> tuple[list[Operation], Shape]:
-    found, shape = _convolutions(layer_convs(layer, shape[0]), shape)
+    rows, shape = _convolutions(layer_convs(layer, shape[0]), shape)
     if layer.se:
-        found.append(_on(shape, "se"))
-    return [*found, _on(shape, layer.activation)], shape
+        rows.append(_on(shape, "se"))
+    return [*rows, _on(shape, layer.activation)], shape
 
 
 def _convolutions(convs: tuple[Conv, ...], shape: Shape) -> tuple[list[Operation], Shape]:
-    found: list[Operation] = []
+    rows: list[Operation] = []
     for conv in _merged(convs):
         _, height, width = shape
-        found.append(Operation("conv", *conv[1:], height, width))
+        rows.append(Operation("conv", *conv[1:], height, width))
         shape = (conv.out_channels, (height - 1) // conv.stride + 1, (width - 1) // conv.stride + 1)
-    return found, shape
+    return rows, shape
 
 
 def _merged(convs: tuple[Conv, ...]) -> Iterator[Conv]:

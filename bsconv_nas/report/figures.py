@@ -85,12 +85,12 @@ def progress_data(
 
 def final_data(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Points of the full trainings by kind (searched, random, reference), from what `results.json` holds."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    points: dict[str, list[dict[str, Any]]] = {}
     for row in results["rows"]:
         low, high = row["interval"]
         point = {"name": row["name"], "macs": row["macs"], "top1": row["mean"], "low": low, "high": high}
-        found.setdefault(row["kind"], []).append(point)
-    return found
+        points.setdefault(row["kind"], []).append(point)
+    return points
 
 
 def draw_front(data: Mapping[str, Any], path: Path) -> None:
@@ -160,11 +160,11 @@ def draw_progress(
     series = {"search": (steps, _BLUE, "-"), "random search": (arm or [], _GOLD, "--")}
     with _figure(path) as figure:
         one, two = figure.subplots(1, 2)
-        for name, (own, color, line) in series.items():
-            counts = [step["count"] for step in own]
-            best = [math.nan if step["best"] is None else 100 * step["best"] for step in own]
+        for name, (steps, color, line) in series.items():
+            counts = [step["count"] for step in steps]
+            best = [math.nan if step["best"] is None else 100 * step["best"] for step in steps]
             style = {"where": "post", "color": color, "linestyle": line, "label": name}
-            one.step(counts, [step["volume"] for step in own], **style)
+            one.step(counts, [step["volume"] for step in steps], **style)
             two.step(counts, best, **style)
         one.set(xlabel="finished trials", ylabel=f"hypervolume (log {_plain(cost_name(objective))}, above chance)")
         two.set(xlabel="finished trials", ylabel="best validation top-1 in the budget (%)")

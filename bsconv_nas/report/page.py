@@ -112,12 +112,12 @@ def front_of(source: StudySource) -> list[Row]:
 def _study_data(source: StudySource) -> dict[str, Any]:
     front = [row.number for row in front_of(source)]
     others = sorted(source.table.rows.values(), key=lambda row: -(row.top1 or 0.0))
-    kept = list(dict.fromkeys([*front, *(row.number for row in others)]))[:MOST_TRIALS]
+    numbers = list(dict.fromkeys([*front, *(row.number for row in others)]))[:MOST_TRIALS]
     return {
         "key": source.folder.name,
         "name": source.name,
         "snapshot": snapshot(source),
-        "trials": {number: trial_details(source, number) for number in kept},
+        "trials": {number: trial_details(source, number) for number in numbers},
         "choices": front_choices(source, front),
         "importance": importance_of(source),
     }
@@ -141,9 +141,9 @@ def _page(data: str) -> str:
         f'<script type="application/json" id="report-data">{data}</script>',
         f'<script type="module">{program}</script>',
     ]
-    kept = [line for line in html.splitlines() if not re.match(r"<(link|script) ", line)]
-    at = kept.index("</head>")
-    return "\n".join([*kept[:at], *head, *kept[at:], ""])
+    lines = [line for line in html.splitlines() if not re.match(r"<(link|script) ", line)]
+    at = lines.index("</head>")
+    return "\n".join([*lines[:at], *head, *lines[at:], ""])
 
 
 def bundle(name: str) -> str:
@@ -159,7 +159,7 @@ def _add_module(name: str, done: dict[str, str]) -> None:
     text = _asset(name)
     for _, other in _IMPORT.findall(text):
         _add_module(other, done)
-    exported = ", ".join(found for _, found in _EXPORT.findall(text))
+    exported = ", ".join(name for _, name in _EXPORT.findall(text))
     text = _IMPORT.sub(r'const {\1} = modules["\2"];', text)
     text = _EXPORT.sub(r"\1", text)
     done[name] = f'modules["{name}"] = (() => {{\n{text}return {{ {exported} }};\n}})();'
