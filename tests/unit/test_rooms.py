@@ -43,11 +43,3 @@ def test_rooms_are_few_and_none_is_named_like_a_public_name() -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_are_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES
-
-
-def test_files_that_the_document_names_exist() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    named = set(re.findall(r"`((?:bsconv_nas/)?\w+/[\w/]*\w+\.py)`", text))
-    assert named
-    missing = {name for name in named if not (ROOT / name).exists() and not (PACKAGE / name).exists()}
-    assert not missing
