@@ -18,5 +18,5 @@ def test_what_is_asked_for_reaches_the_rule() -> None:
 
 @pytest.mark.parametrize("options", [{"first_rung": 3}, {"reduction": 4.0}])
 def test_without_a_rule_there_is_nothing_to_set(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="'none'.*asha"):
+    with pytest.raises(UsageError, match=r"'none'.*asha"):
         find_early_stopping("none", **options)  # type: ignore[arg-type]
