@@ -16,11 +16,11 @@ from bsconv_nas.errors import BsconvNasError
 LEAST_TRIALS = 10
 MOST_TRIALS = 1000  # only the latest are used: more change the answer little and take minutes
 _SECONDS = 120
-# Before it imports anything the process takes the lowest priority, because a search may be running beside it.
+# Before it imports anything the process takes a low priority, because a search may be running beside it. Not the lowest:
+# at idle priority it gets no time at all while all cores are busy.
 _PROGRAM = """
 import os, runpy
-if hasattr(os, "SCHED_IDLE"):
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+os.nice(10)
 runpy.run_module("bsconv_nas.study.importance", run_name="__main__")
 """
 
@@ -50,21 +50,24 @@ def importances(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dic
 
 
 def importances_apart(genotypes: list[dict[str, Any]], accuracies: list[float]) -> dict[str, float]:
-    """`importances`, by a child process of the lowest priority.
+    """`importances`, by a child process of low priority.
 
     Raises:
-        BsconvNasError: the process failed.
+        BsconvNasError: the process failed, or took longer than two minutes.
     """
     if len(genotypes) < LEAST_TRIALS:
         return {}
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM],
-        input=json.dumps([genotypes[-MOST_TRIALS:], accuracies[-MOST_TRIALS:]]),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            input=json.dumps([genotypes[-MOST_TRIALS:], accuracies[-MOST_TRIALS:]]),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BsconvNasError(f"importances took over {_SECONDS} s on this busy machine; try again later") from error
     if done.returncode != 0:
         raise BsconvNasError(f"importances failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return json.loads(done.stdout)
