@@ -16,8 +16,8 @@ from bsconv_nas.errors import BsconvNasError
 LEAST_TRIALS = 10
 MOST_TRIALS = 1000  # only the latest are used: more change the answer little and take minutes
 _SECONDS = 120
-# Before it imports anything the process takes a low priority, because a search may be running beside it. Not the lowest:
-# at idle priority it gets no time at all while all cores are busy.
+# Before it imports anything the process takes a low priority, because a search may be running beside it. Not idle
+# priority, at which it gets no time at all while all cores are busy.
 _PROGRAM = """
 import os, runpy
 os.nice(10)
