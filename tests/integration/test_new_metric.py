@@ -10,6 +10,7 @@ import pytest
 from bsconv_nas.api import search
 from bsconv_nas.dashboard.details import trial_details
 from bsconv_nas.dashboard.source import StudySource, snapshot
+from bsconv_nas.engine.options import SearchOptions
 from bsconv_nas.final.contestants import Contestant
 from bsconv_nas.final.records import FinalRecord
 from bsconv_nas.final.results import summarise
@@ -41,7 +42,8 @@ def weight_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 def searched(folder: Path) -> Study:
     path = folder.parent / "tiny.toml"
     path.write_text(SPACE)
-    study = search(path, limits={"weight_bytes": "3k"}, data="digits", epochs=1, trials=4, seed=2, folder=folder)
+    options = SearchOptions(epochs=1)
+    study = search(path, limits={"weight_bytes": "3k"}, data="digits", trials=4, seed=2, folder=folder, options=options)
     settings = SearchSettings(data="digits", space=str(path), trials=4, limits={"weight_bytes": LIMIT})
     resolved = {"image_size": [8, 8], "classes": [str(digit) for digit in range(10)], "space": "tiny"}
     StudyFile(schema_version=1, name=study.name, settings=settings, resolved=resolved).write(folder)

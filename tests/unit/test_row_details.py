@@ -30,7 +30,7 @@ class Pair:
 def pair(tmp_path: Path, space: GeneSpace) -> Pair:
     url = sqlite_url(tmp_path / "shared.db")
     first, second = (
-        bsconv_nas.search(space, table_top1, LIMITS, "random", trials, seed=trials, storage=url, study_name=name)
+        bsconv_nas.search(space, table_top1, LIMITS, "random", trials, seed=trials, storage=url, study=name)
         for name, trials in (("first", 3), ("second", 6))
     )
     table = StudyTable(url, "second")
@@ -108,7 +108,7 @@ def test_trials_by_their_states(tmp_path: Path) -> None:
     assert all(row.started is not None for row in rows.values())
     assert [(row.over, row.known) for row in rows.values()] == [(0, 1), (0, 0), (0, 0), (3, 1)]
     for row in rows.values():
-        assert row.latency == pytest.approx(row.macs / 3e6)
+        assert row.cost["latency_ms"] == pytest.approx(row.cost["macs"] / 3e6)
         assert row.worker is not None
         assert row.worker.startswith("lab-")
 
@@ -118,7 +118,7 @@ def test_rows_tell_what_is_over_a_limit(tmp_path: Path) -> None:
     study.add(8)
     table = StudyTable(sqlite_url(study.folder / "study.db"), "s")
     table.refresh()
-    middle = sorted(row.macs for row in table.rows.values())[4]
+    middle = sorted(row.cost["macs"] for row in table.rows.values())[4]
     for limits, allowed in (({"macs": middle}, 5), ({"macs": middle, "latency_ms": 1.0}, 5), ({"params": 1.0}, 0)):
         table = StudyTable(sqlite_url(study.folder / "study.db"), "s")
         _set_limits(study.folder / "study.db", limits)
