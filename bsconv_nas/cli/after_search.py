@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bsconv_nas.base.units import format_amount, format_duration
+from bsconv_nas.base.units import format_duration
 from bsconv_nas.cli.console import out
 from bsconv_nas.cli.run_search import Outcome
 from bsconv_nas.cli.tables import front_rows, front_table, percent, record_row
+from bsconv_nas.networks.metrics import named_cost
 from bsconv_nas.study import TrialRecord
 
 
@@ -68,7 +69,7 @@ def _best_line(outcome: Outcome, best: TrialRecord | None) -> str:
     within = f" with {limits}" if limits.bounds else ""
     return (
         f"Best{within}: trial {best.number} ({best.identity}), "
-        f"{format_amount(best.cost['macs'])} MACs, val top-1 {percent(best.top1)}"
+        f"{named_cost('macs', best.cost['macs'])}, val top-1 {percent(best.top1)}"
     )
 
 
